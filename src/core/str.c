@@ -1,0 +1,129 @@
+#include "core/str.h"
+
+#include <stdlib.h>
+#include <strings.h>
+
+bool bl_str_ieq(bl_str a, bl_str b)
+{
+    return a.len == b.len && (a.len == 0 || strncasecmp(a.p, b.p, a.len) == 0);
+}
+
+bool bl_str_istarts(bl_str s, bl_str prefix)
+{
+    return s.len >= prefix.len && strncasecmp(s.p, prefix.p, prefix.len) == 0;
+}
+
+int bl_str_cmp(bl_str a, bl_str b)
+{
+    size_t n = BL_MIN(a.len, b.len);
+    int order = n ? memcmp(a.p, b.p, n) : 0;
+
+    if (order != 0)
+        return order;
+    return a.len < b.len ? -1 : a.len > b.len;
+}
+
+ssize_t bl_str_find(bl_str s, bl_str needle)
+{
+    if (needle.len == 0)
+        return 0;
+    char *at = memmem(s.p, s.len, needle.p, needle.len);
+    return at ? at - s.p : -1;
+}
+
+ssize_t bl_str_ifind(bl_str s, bl_str needle)
+{
+    for (size_t i = 0; i + needle.len <= s.len; i++) {
+        if (strncasecmp(s.p + i, needle.p, needle.len) == 0)
+            return (ssize_t)i;
+    }
+    return -1;
+}
+
+ssize_t bl_str_chr(bl_str s, char c)
+{
+    char *at = s.len ? memchr(s.p, c, s.len) : NULL;
+    return at ? at - s.p : -1;
+}
+
+bl_str bl_str_trim(bl_str s)
+{
+    while (s.len && (*s.p == ' ' || *s.p == '\t'))
+        s.p++, s.len--;
+    while (s.len && (s.p[s.len - 1] == ' ' || s.p[s.len - 1] == '\t'))
+        s.len--;
+    return s;
+}
+
+void bl_str_lower(char *to, bl_str s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        to[i] = bl_lower(s.p[i]);
+}
+
+int64_t bl_str_to_int(bl_str s)
+{
+    int64_t n = 0;
+
+    if (s.len == 0)
+        return -1;
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned digit = (unsigned char)s.p[i] - '0';
+        if (digit > 9 || n > (INT64_MAX - (int64_t)digit) / 10)
+            return -1;
+        n = n * 10 + digit;
+    }
+    return n;
+}
+
+int64_t bl_str_to_hex(bl_str s)
+{
+    int64_t n = 0;
+
+    if (s.len == 0)
+        return -1;
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char c = (unsigned char)bl_lower(s.p[i]);
+        unsigned digit = c - '0';
+        if (digit > 9) {
+            digit = c - 'a' + 10u;
+            if (c < 'a' || c > 'f')
+                return -1;
+        }
+        if (n > (INT64_MAX >> 4))
+            return -1;
+        n = n << 4 | digit;
+    }
+    return n;
+}
+
+char *bl_u64_write(char *to, uint64_t n)
+{
+    char digits[20];
+    size_t at = sizeof digits;
+
+    do {
+        digits[--at] = (char)('0' + n % 10);
+        n /= 10;
+    } while (n);
+    memcpy(to, digits + at, sizeof digits - at);
+    return to + (sizeof digits - at);
+}
+
+uint32_t bl_hash(const char *p, size_t len)
+{
+    uint32_t h = 2166136261u;
+
+    for (size_t i = 0; i < len; i++)
+        h = (h ^ (unsigned char)p[i]) * 16777619u;
+    return h;
+}
+
+uint32_t bl_hash_lower(const char *p, size_t len)
+{
+    uint32_t h = 2166136261u;
+
+    for (size_t i = 0; i < len; i++)
+        h = (h ^ (unsigned char)bl_lower(p[i])) * 16777619u;
+    return h;
+}
