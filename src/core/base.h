@@ -22,11 +22,11 @@
 #define BL_LIKELY(x)   __builtin_expect(!!(x), 1)
 #define BL_UNLIKELY(x) __builtin_expect(!!(x), 0)
 
-#define BL_PRINTF(format, first) __attribute__((format(printf, format, first)))
-#define BL_UNUSED                __attribute__((unused))
-#define BL_NORETURN              __attribute__((noreturn))
-#define BL_HOT                   __attribute__((hot))
-#define BL_COLD                  __attribute__((cold, noinline))
+#define BL_PRINTF(fmt, first) __attribute__((format(printf, fmt, first)))
+#define BL_UNUSED             __attribute__((unused))
+#define BL_NORETURN           __attribute__((noreturn))
+#define BL_HOT                __attribute__((hot))
+#define BL_COLD               __attribute__((cold, noinline))
 
 /* An invariant: on in production too. A failure prints where, and what the process was serving
  * (see bl_panic_hook), then aborts: the master starts another worker. */
