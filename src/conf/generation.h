@@ -1,0 +1,76 @@
+/* A generation: everything that one reading of the configuration made. It is counted: each thing
+ * that still uses it (the process, a connection, a task) holds a reference, so that an old
+ * generation serves on until its last request is over. Nothing that a configuration decides is kept
+ * elsewhere. */
+#ifndef BL_CONF_GENERATION_H
+#define BL_CONF_GENERATION_H
+
+#include "conf/conf.h"
+#include "core/list.h"
+
+/* A shared-memory zone, by name. Kept over a reload when name, size and owner are the same. */
+typedef struct bl_zone {
+    bl_link link;
+    bl_str name;
+    size_t size;
+    const void *owner; /* the module: two may not share a name */
+    void *memory;      /* mapped before workers are forked */
+    bool inherited;    /* memory comes from the generation before */
+    bool (*init)(struct bl_zone *zone, void *data);
+    void *data;
+} bl_zone;
+
+struct bl_generation {
+    bl_pool *pool;
+    int refs;
+    uint64_t number; /* counts up with each reload */
+    bl_str prefix;   /* -p, with a slash at the end */
+    bl_str conf_path;
+    bl_str conf_prefix;
+    bl_conf_node *tree;
+    bl_conf_file *files;
+    bl_settings settings; /* of the main context */
+    bl_link listeners;    /* bl_listener.link */
+    bl_link open_files;   /* bl_open_file.link */
+    bl_link zones;        /* bl_zone.link */
+    bl_log_targets *log;  /* the main context's error_log */
+    void *http;           /* bl_http *, NULL without http{} */
+    void *stream;
+    void *lua; /* bl_lua_vm *: the Lua side's, per process */
+};
+
+/* What the process was started with. */
+typedef struct bl_options {
+    bl_str prefix, conf_path, error_log, globals;
+    const char *signal; /* -s */
+    bool test, dump, quiet, version, configure, help;
+    char **argv;
+} bl_options;
+
+extern bl_options bl_opts;
+
+/* The generation that new connections of this process get. */
+extern bl_generation *bl_current;
+
+/* Reads the configuration file and everything it includes, applies and merges it. Opens no listener
+ * and writes nothing; errors go to `diag` output (stderr and the process's log). NULL when not
+ * good. */
+bl_generation *bl_generation_load(const bl_options *options, bl_generation *before);
+
+static inline bl_generation *bl_generation_hold(bl_generation *g)
+{
+    g->refs++;
+    return g;
+}
+void bl_generation_drop(bl_generation *g);
+
+/* The zone of that name and size; made when new. NULL after an error was reported (conflict).
+ * `size` 0: only a reference to a zone defined elsewhere. */
+bl_zone *bl_zone_add(bl_conf *cf, bl_str name, size_t size, const void *owner);
+
+/* The modules of the whole program, in src/modules.c. */
+extern bl_module_list bl_main_modules;   /* main and events contexts */
+extern bl_module_list bl_http_modules;   /* http */
+extern bl_module_list bl_stream_modules; /* stream */
+
+#endif
