@@ -55,8 +55,10 @@ const char *bl_loop_name(void);
 
 /* Readiness of `fd` from now on. False: the kernel refused (errno). */
 bool bl_io_add(bl_io *io, int fd);
-/* Forgets it; events of this turn too. Call before close(). */
+/* Forgets it, events of this turn too; the descriptor may stay open. */
 void bl_io_remove(bl_io *io);
+/* The same right before close(), which takes it out of the kernel's set by itself. */
+void bl_io_forget(bl_io *io);
 
 /* One turn; `timeout_ms` -1: as long as timers allow. */
 void bl_loop_turn(int timeout_ms);

@@ -1,0 +1,228 @@
+#include "event/conn.h"
+#include "core/mem.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <unistd.h>
+
+enum {
+    SLAB = 64
+};
+
+static struct {
+    bl_conn *free; /* linked through data */
+    bl_link idle;  /* oldest first */
+    unsigned used, limit;
+    uint64_t last_number;
+} conns = {.limit = 512};
+
+static void grow(void)
+{
+    bl_conn *slab = bl_alloc(bl_size_mul(SLAB, sizeof *slab));
+
+    for (int i = 0; i < SLAB; i++) {
+        slab[i].data = conns.free;
+        conns.free = &slab[i];
+    }
+    if (conns.idle.next == NULL)
+        bl_list_init(&conns.idle);
+}
+
+void bl_conn_limit(unsigned connections)
+{
+    conns.limit = connections;
+}
+
+unsigned bl_conn_used(void)
+{
+    return conns.used;
+}
+
+static void close_oldest_idle(void)
+{
+    bl_log_write(BL_LOG_WARN, &bl_log_process, 0,
+                 "%u worker_connections are not enough, closing an idle keepalive connection",
+                 conns.limit);
+    bl_conn *c = BL_LIST_FIRST(&conns.idle, bl_conn, link);
+    c->on_idle_close(c);
+}
+
+/* NULL when the limit is reached and no idle connection can make room. */
+static bl_conn *take(void)
+{
+    if (conns.free == NULL)
+        grow();
+    if (conns.used >= conns.limit && !bl_list_empty(&conns.idle))
+        close_oldest_idle();
+    if (conns.used >= conns.limit) {
+        bl_log_write(BL_LOG_ALERT, &bl_log_process, 0, "%u worker_connections are not enough",
+                     conns.limit);
+        return NULL;
+    }
+    bl_conn *c = conns.free;
+    conns.free = c->data;
+    conns.used++;
+    return c;
+}
+
+bl_conn *bl_conn_new(int fd)
+{
+    bl_conn *c = take();
+
+    if (c == NULL) {
+        close(fd);
+        errno = ENFILE;
+        return NULL;
+    }
+    memset(c, 0, sizeof *c);
+    c->magic = BL_CONN_MAGIC;
+    c->transport = &bl_transport_plain;
+    c->number = ++conns.last_number;
+    c->start_ms = bl_now_ms();
+    c->log.targets = bl_log_process.targets;
+    c->log.connection = c->number;
+    if (!bl_io_add(&c->io, fd)) {
+        bl_log_write(BL_LOG_ALERT, &bl_log_process, errno, "a descriptor could not be watched");
+        c->io.slot = -1;
+        bl_conn_close(c);
+        return NULL;
+    }
+    return c;
+}
+
+void bl_conn_close(bl_conn *c)
+{
+    BL_CHECK(c, BL_CONN_MAGIC);
+    bl_debug(&c->log, "close connection: %d", c->io.fd);
+    bl_timer_stop(&c->timer);
+    bl_conn_set_idle(c, false);
+    if (c->transport->shutdown)
+        c->transport->shutdown(c);
+    bl_io_forget(&c->io);
+    if (c->pool)
+        bl_pool_free(c->pool);
+    if (close(c->io.fd) != 0)
+        bl_log_write(BL_LOG_ALERT, &bl_log_process, errno, "close() of socket %d failed", c->io.fd);
+    c->magic = 0;
+    c->data = conns.free;
+    conns.free = c;
+    conns.used--;
+}
+
+bl_pool *bl_conn_pool(bl_conn *c)
+{
+    if (c->pool == NULL)
+        c->pool = bl_pool_new();
+    return c->pool;
+}
+
+const struct sockaddr *bl_conn_local(bl_conn *c)
+{
+    if (c->local == NULL) {
+        bl_addr a = {.len = sizeof a - offsetof(bl_addr, sa)};
+        if (getsockname(c->io.fd, &a.sa, &a.len) != 0)
+            memset(&a, 0, sizeof a);
+        c->local = bl_pool_zalloc(bl_conn_pool(c), sizeof(struct sockaddr_un));
+        memcpy(c->local, &a.sa, BL_MIN((size_t)a.len, sizeof(struct sockaddr_un)));
+    }
+    return c->local;
+}
+
+void bl_conn_set_idle(bl_conn *c, bool idle)
+{
+    if (c->idle == idle)
+        return;
+    c->idle = idle;
+    if (idle)
+        bl_list_push(&conns.idle, &c->link);
+    else
+        bl_list_remove(&c->link);
+}
+
+void bl_conn_close_idle(void)
+{
+    if (conns.idle.next == NULL)
+        return;
+    while (!bl_list_empty(&conns.idle)) {
+        bl_conn *c = BL_LIST_FIRST(&conns.idle, bl_conn, link);
+        c->on_idle_close(c);
+    }
+}
+
+static void set_tcp_option(bl_conn *c, int option, int value, const char *name)
+{
+    if (setsockopt(c->io.fd, IPPROTO_TCP, option, &value, sizeof value) != 0 &&
+        errno != ECONNRESET && errno != EINVAL && errno != EOPNOTSUPP)
+        bl_log_write(BL_LOG_ALERT, &c->log, errno, "setsockopt(%s) failed", name);
+}
+
+void bl_conn_nodelay(bl_conn *c)
+{
+    if (c->tcp_nodelay_on || c->peer.sa.sa_family == AF_UNIX)
+        return;
+    set_tcp_option(c, TCP_NODELAY, 1, "TCP_NODELAY");
+    c->tcp_nodelay_on = true;
+}
+
+void bl_conn_cork(bl_conn *c, bool on)
+{
+#ifdef TCP_CORK
+    if (c->tcp_cork_on == on || c->peer.sa.sa_family == AF_UNIX)
+        return;
+    set_tcp_option(c, TCP_CORK, on, "TCP_CORK");
+    c->tcp_cork_on = on;
+#endif
+}
+
+static bool bind_local(int fd, const bl_addr *local, bool transparent)
+{
+    int on = 1;
+
+#ifdef IP_TRANSPARENT
+    if (transparent && setsockopt(fd, IPPROTO_IP, IP_TRANSPARENT, &on, sizeof on) != 0)
+        return false;
+#endif
+#ifdef IP_BIND_ADDRESS_NO_PORT
+    if (bl_addr_port(&local->sa) == 0)
+        setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+#endif
+    return bind(fd, &local->sa, local->len) == 0;
+}
+
+bl_conn *bl_conn_connect(const bl_addr *addr, const bl_addr *local, bool transparent, bl_log *log)
+{
+    int fd = socket(addr->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    if (fd < 0) {
+        bl_log_write(BL_LOG_ALERT, log, errno, "socket() failed");
+        return NULL;
+    }
+    if (local && !bind_local(fd, local, transparent)) {
+        int err = errno;
+        bl_log_write(BL_LOG_CRIT, log, err, "bind() failed");
+        close(fd);
+        errno = err;
+        return NULL;
+    }
+    bl_conn *c = bl_conn_new(fd);
+    if (c == NULL)
+        return NULL;
+    memcpy(&c->peer, &addr->sa, BL_MIN((size_t)addr->len, sizeof c->peer));
+    c->log = *log;
+    if (connect(fd, &addr->sa, addr->len) == 0 || errno == EINPROGRESS)
+        return c;
+    int err = errno;
+    bl_conn_close(c);
+    errno = err;
+    return NULL;
+}
+
+int bl_conn_connect_error(bl_conn *c)
+{
+    int err = 0;
+    socklen_t len = sizeof err;
+
+    if (getsockopt(c->io.fd, SOL_SOCKET, SO_ERROR, &err, &len) != 0)
+        return errno;
+    return err;
+}

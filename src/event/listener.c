@@ -1,0 +1,233 @@
+#include "event/listener.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    BIND_TRIES = 5,
+    BIND_PAUSE_US = 500000,
+};
+
+static const bl_log *log_of(const bl_listener *l)
+{
+    return l->log.targets ? &l->log : &bl_log_process;
+}
+
+static bool set_int(bl_listener *l, int level, int option, int value, const char *name)
+{
+    if (setsockopt(l->fd, level, option, &value, sizeof value) == 0)
+        return true;
+    bl_log_write(BL_LOG_EMERG, &bl_log_process, errno, "setsockopt(%s) %.*s failed", name,
+                 BL_STR_ARG(l->text));
+    return false;
+}
+
+/* What has to be set before bind(). */
+static bool prepare(bl_listener *l)
+{
+    bool ok = set_int(l, SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR");
+
+#ifdef SO_REUSEPORT
+    if (ok && l->reuseport)
+        ok = set_int(l, SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT");
+#endif
+    if (ok && l->addr.sa.sa_family == AF_INET6)
+        ok = set_int(l, IPPROTO_IPV6, IPV6_V6ONLY, l->ipv6only, "IPV6_V6ONLY");
+    return ok;
+}
+
+/* What may change from one generation to the next on a socket that stays open. */
+static void tune(bl_listener *l)
+{
+    if (l->rcvbuf > 0)
+        set_int(l, SOL_SOCKET, SO_RCVBUF, l->rcvbuf, "SO_RCVBUF");
+    if (l->sndbuf > 0)
+        set_int(l, SOL_SOCKET, SO_SNDBUF, l->sndbuf, "SO_SNDBUF");
+    if (l->keepalive >= 0)
+        set_int(l, SOL_SOCKET, SO_KEEPALIVE, l->keepalive, "SO_KEEPALIVE");
+    if (l->keepalive == 1 && l->keepidle)
+        set_int(l, IPPROTO_TCP, TCP_KEEPIDLE, l->keepidle, "TCP_KEEPIDLE");
+    if (l->keepalive == 1 && l->keepintvl)
+        set_int(l, IPPROTO_TCP, TCP_KEEPINTVL, l->keepintvl, "TCP_KEEPINTVL");
+    if (l->keepalive == 1 && l->keepcnt)
+        set_int(l, IPPROTO_TCP, TCP_KEEPCNT, l->keepcnt, "TCP_KEEPCNT");
+#ifdef TCP_FASTOPEN
+    if (l->fastopen > 0)
+        set_int(l, IPPROTO_TCP, TCP_FASTOPEN, l->fastopen, "TCP_FASTOPEN");
+#endif
+#ifdef TCP_DEFER_ACCEPT
+    if (l->type == SOCK_STREAM && l->addr.sa.sa_family != AF_UNIX && (l->deferred || l->inherited))
+        set_int(l, IPPROTO_TCP, TCP_DEFER_ACCEPT, l->deferred, "TCP_DEFER_ACCEPT");
+#endif
+}
+
+static bool listen_on(bl_listener *l)
+{
+    if (l->type == SOCK_STREAM && listen(l->fd, l->backlog > 0 ? l->backlog : 511) != 0) {
+        bl_log_write(BL_LOG_EMERG, &bl_log_process, errno, "listen() to %.*s, backlog %d failed",
+                     BL_STR_ARG(l->text), l->backlog);
+        return false;
+    }
+    return true;
+}
+
+typedef enum open_result {
+    OPENED,
+    IN_USE, /* worth another try */
+    FAILED,
+} open_result;
+
+static open_result bind_once(bl_listener *l)
+{
+    l->fd = socket(l->addr.sa.sa_family, l->type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (l->fd < 0) {
+        bl_log_write(BL_LOG_EMERG, &bl_log_process, errno, "socket() %.*s failed",
+                     BL_STR_ARG(l->text));
+        return FAILED;
+    }
+    if (prepare(l) && bind(l->fd, &l->addr.sa, l->addr.len) == 0)
+        return OPENED;
+    int err = errno;
+    bl_log_write(BL_LOG_EMERG, &bl_log_process, err, "bind() to %.*s failed", BL_STR_ARG(l->text));
+    close(l->fd);
+    l->fd = -1;
+    return err == EADDRINUSE ? IN_USE : FAILED;
+}
+
+static bool open_one(bl_listener *l)
+{
+    for (int tries = 0; tries < BIND_TRIES; tries++) {
+        if (tries > 0)
+            usleep(BIND_PAUSE_US); /* the master, at start-up or reload: it serves nobody */
+        open_result result = bind_once(l);
+        if (result == OPENED) {
+            if (l->addr.sa.sa_family == AF_UNIX)
+                chmod(l->addr.un.sun_path, 0666);
+            tune(l);
+            return listen_on(l);
+        }
+        if (result == FAILED)
+            return false;
+    }
+    bl_log_write(BL_LOG_EMERG, &bl_log_process, 0, "still could not bind()");
+    return false;
+}
+
+static bl_listener *find_same(bl_generation *g, const bl_listener *l)
+{
+    BL_LIST_EACH (it, &g->listeners) {
+        bl_listener *other = BL_CONTAINER(it, bl_listener, link);
+        if (other->fd >= 0 && other->type == l->type && other->worker == l->worker &&
+            bl_addr_equal(&other->addr.sa, other->addr.len, &l->addr.sa, l->addr.len, true))
+            return other;
+    }
+    return NULL;
+}
+
+static void close_opened(bl_generation *g)
+{
+    BL_LIST_EACH (it, &g->listeners) {
+        bl_listener *l = BL_CONTAINER(it, bl_listener, link);
+        if (l->fd < 0 || l->inherited)
+            continue;
+        close(l->fd);
+        l->fd = -1;
+        if (l->addr.sa.sa_family == AF_UNIX)
+            unlink(l->addr.un.sun_path);
+    }
+}
+
+bool bl_listeners_open(bl_generation *g, bl_generation *before)
+{
+    BL_LIST_EACH (it, &g->listeners) {
+        bl_listener *l = BL_CONTAINER(it, bl_listener, link);
+        bl_listener *same = before ? find_same(before, l) : NULL;
+        if (l->fd >= 0)
+            continue; /* handed over by the binary before us */
+        if (same) {
+            l->fd = same->fd;
+            l->inherited = true;
+            tune(l);
+            listen_on(l);
+        } else if (!open_one(l)) {
+            close_opened(g);
+            return false;
+        }
+    }
+    return true;
+}
+
+void bl_listeners_close(bl_generation *g, bl_generation *keep)
+{
+    BL_LIST_EACH (it, &g->listeners) {
+        bl_listener *l = BL_CONTAINER(it, bl_listener, link);
+        if (l->fd < 0 || (keep && find_same(keep, l)))
+            continue;
+        close(l->fd);
+        l->fd = -1;
+        if (l->addr.sa.sa_family == AF_UNIX)
+            unlink(l->addr.un.sun_path);
+    }
+}
+
+static void log_accept_failure(bl_listener *l)
+{
+    bl_log_level level = BL_LOG_ALERT;
+
+    if (errno == ECONNABORTED)
+        level = BL_LOG_ERR;
+    else if (errno == EMFILE || errno == ENFILE)
+        level = BL_LOG_CRIT;
+    bl_log_write(level, log_of(l), errno, "accept4() failed");
+}
+
+static void accept_one(bl_io *io)
+{
+    bl_listener *l = BL_CONTAINER(io, bl_listener, io);
+    bl_addr peer;
+
+    peer.len = sizeof peer - offsetof(bl_addr, sa);
+    int fd = accept4(l->fd, &peer.sa, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0) {
+        if (errno != EAGAIN && errno != EINTR)
+            log_accept_failure(l);
+        return;
+    }
+    bl_conn *c = bl_conn_new(fd);
+    if (c == NULL)
+        return;
+    c->listener = l;
+    if (peer.sa.sa_family == AF_UNIX)
+        c->peer.sa.sa_family = AF_UNIX;
+    else
+        memcpy(&c->peer, &peer.sa, BL_MIN((size_t)peer.len, sizeof c->peer));
+    c->log.targets = log_of(l)->targets;
+    l->accepted(c);
+}
+
+bool bl_listeners_start(bl_generation *g, int worker)
+{
+    BL_LIST_EACH (it, &g->listeners) {
+        bl_listener *l = BL_CONTAINER(it, bl_listener, link);
+        if (l->fd < 0 || (l->worker >= 0 && l->worker != worker))
+            continue;
+        l->io = (bl_io){.level = true, .on_read = accept_one};
+        if (!bl_io_add(&l->io, l->fd)) {
+            bl_log_write(BL_LOG_ALERT, &bl_log_process, errno, "%.*s could not be watched",
+                         BL_STR_ARG(l->text));
+            return false;
+        }
+    }
+    return true;
+}
+
+void bl_listeners_stop(bl_generation *g)
+{
+    BL_LIST_EACH (it, &g->listeners) {
+        bl_listener *l = BL_CONTAINER(it, bl_listener, link);
+        bl_io_remove(&l->io);
+    }
+}
