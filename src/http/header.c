@@ -1,0 +1,191 @@
+#include "http/header.h"
+
+/* In the order of bl_header_id. */
+static const bl_str names[BL_H_COUNT] = {
+    [BL_H_HOST] = BL_STR_INIT("host"),
+    [BL_H_CONNECTION] = BL_STR_INIT("connection"),
+    [BL_H_CONTENT_LENGTH] = BL_STR_INIT("content-length"),
+    [BL_H_TRANSFER_ENCODING] = BL_STR_INIT("transfer-encoding"),
+    [BL_H_CONTENT_TYPE] = BL_STR_INIT("content-type"),
+    [BL_H_EXPECT] = BL_STR_INIT("expect"),
+    [BL_H_UPGRADE] = BL_STR_INIT("upgrade"),
+    [BL_H_KEEP_ALIVE] = BL_STR_INIT("keep-alive"),
+    [BL_H_TE] = BL_STR_INIT("te"),
+    [BL_H_USER_AGENT] = BL_STR_INIT("user-agent"),
+    [BL_H_REFERER] = BL_STR_INIT("referer"),
+    [BL_H_COOKIE] = BL_STR_INIT("cookie"),
+    [BL_H_X_FORWARDED_FOR] = BL_STR_INIT("x-forwarded-for"),
+    [BL_H_AUTHORIZATION] = BL_STR_INIT("authorization"),
+    [BL_H_ACCEPT_ENCODING] = BL_STR_INIT("accept-encoding"),
+    [BL_H_VIA] = BL_STR_INIT("via"),
+    [BL_H_RANGE] = BL_STR_INIT("range"),
+    [BL_H_IF_RANGE] = BL_STR_INIT("if-range"),
+    [BL_H_IF_MODIFIED_SINCE] = BL_STR_INIT("if-modified-since"),
+    [BL_H_IF_UNMODIFIED_SINCE] = BL_STR_INIT("if-unmodified-since"),
+    [BL_H_IF_MATCH] = BL_STR_INIT("if-match"),
+    [BL_H_IF_NONE_MATCH] = BL_STR_INIT("if-none-match"),
+    [BL_H_PRIORITY] = BL_STR_INIT("priority"),
+    [BL_H_SERVER] = BL_STR_INIT("server"),
+    [BL_H_DATE] = BL_STR_INIT("date"),
+    [BL_H_LAST_MODIFIED] = BL_STR_INIT("last-modified"),
+    [BL_H_ETAG] = BL_STR_INIT("etag"),
+    [BL_H_LOCATION] = BL_STR_INIT("location"),
+    [BL_H_CONTENT_ENCODING] = BL_STR_INIT("content-encoding"),
+    [BL_H_CONTENT_RANGE] = BL_STR_INIT("content-range"),
+    [BL_H_ACCEPT_RANGES] = BL_STR_INIT("accept-ranges"),
+    [BL_H_WWW_AUTHENTICATE] = BL_STR_INIT("www-authenticate"),
+    [BL_H_CACHE_CONTROL] = BL_STR_INIT("cache-control"),
+    [BL_H_EXPIRES] = BL_STR_INIT("expires"),
+    [BL_H_LINK] = BL_STR_INIT("link"),
+    [BL_H_REFRESH] = BL_STR_INIT("refresh"),
+    [BL_H_SET_COOKIE] = BL_STR_INIT("set-cookie"),
+    [BL_H_TRAILER] = BL_STR_INIT("trailer"),
+    [BL_H_VARY] = BL_STR_INIT("vary"),
+    [BL_H_X_ACCEL_REDIRECT] = BL_STR_INIT("x-accel-redirect"),
+    [BL_H_X_ACCEL_EXPIRES] = BL_STR_INIT("x-accel-expires"),
+    [BL_H_X_ACCEL_LIMIT_RATE] = BL_STR_INIT("x-accel-limit-rate"),
+    [BL_H_X_ACCEL_BUFFERING] = BL_STR_INIT("x-accel-buffering"),
+    [BL_H_X_ACCEL_CHARSET] = BL_STR_INIT("x-accel-charset"),
+    [BL_H_PROXY_CONNECTION] = BL_STR_INIT("proxy-connection"),
+};
+
+/* Open addressing: hash → id. Filled on first use. */
+enum {
+    TABLE = 256
+};
+static uint8_t table[TABLE];
+
+static void fill_table(void)
+{
+    for (unsigned id = 1; id < BL_H_COUNT; id++) {
+        unsigned at = bl_header_hash(names[id]) % TABLE;
+        while (table[at])
+            at = (at + 1) % TABLE;
+        table[at] = (uint8_t)id;
+    }
+}
+
+uint32_t bl_header_hash(bl_str name)
+{
+    uint32_t h = 0;
+
+    for (size_t i = 0; i < name.len; i++)
+        h = h * 31 + (unsigned char)bl_lower(name.p[i]);
+    return h;
+}
+
+bl_header_id bl_header_identify(bl_str name, uint32_t hash)
+{
+    static bool filled;
+
+    if (BL_UNLIKELY(!filled)) {
+        fill_table();
+        filled = true;
+    }
+    for (unsigned at = hash % TABLE; table[at]; at = (at + 1) % TABLE) {
+        if (names[table[at]].len == name.len && bl_str_ieq(name, names[table[at]]))
+            return table[at];
+    }
+    return BL_H_OTHER;
+}
+
+bl_header *bl_headers_add_known(bl_headers *headers, bl_pool *pool, bl_str name, bl_str value,
+                                uint32_t hash, bl_header_id id)
+{
+    bl_header *h = bl_pool_alloc(pool, sizeof *h);
+
+    *h = (bl_header){.name = name, .value = value, .hash = hash, .id = (uint16_t)id};
+    *headers->tail = h;
+    headers->tail = &h->next;
+    headers->count++;
+    if (id != BL_H_OTHER && !(headers->have >> id & 1)) {
+        headers->have |= 1ull << id;
+        headers->known[id] = h;
+    }
+    return h;
+}
+
+bl_header *bl_headers_add(bl_headers *headers, bl_pool *pool, bl_str name, bl_str value)
+{
+    uint32_t hash = bl_header_hash(name);
+
+    return bl_headers_add_known(headers, pool, name, value, hash, bl_header_identify(name, hash));
+}
+
+static bl_header *find_hashed(const bl_headers *headers, bl_str name, uint32_t hash,
+                              const bl_header *after)
+{
+    for (bl_header *h = after ? after->next : headers->first; h; h = h->next) {
+        if (h->hash == hash && !h->struck && bl_str_ieq(h->name, name))
+            return h;
+    }
+    return NULL;
+}
+
+bl_header *bl_headers_find(const bl_headers *headers, bl_str name, const bl_header *after)
+{
+    return find_hashed(headers, name, bl_header_hash(name), after);
+}
+
+void bl_header_strike(bl_headers *headers, bl_header *header)
+{
+    if (header->struck)
+        return;
+    header->struck = true;
+    headers->count--;
+    if (header->id == BL_H_OTHER || bl_headers_known(headers, header->id) != header)
+        return;
+    bl_header *next = find_hashed(headers, header->name, header->hash, header);
+    if (next)
+        headers->known[header->id] = next;
+    else
+        headers->have &= ~(1ull << header->id);
+}
+
+void bl_headers_remove(bl_headers *headers, bl_str name)
+{
+    uint32_t hash = bl_header_hash(name);
+    bl_header *h;
+
+    while ((h = find_hashed(headers, name, hash, NULL)) != NULL)
+        bl_header_strike(headers, h);
+}
+
+bl_header *bl_headers_set(bl_headers *headers, bl_pool *pool, bl_str name, bl_str value)
+{
+    bl_header *first = bl_headers_find(headers, name, NULL), *h;
+
+    if (value.len == 0) {
+        bl_headers_remove(headers, name);
+        return NULL;
+    }
+    if (first == NULL)
+        return bl_headers_add(headers, pool, name, value);
+    while ((h = bl_headers_find(headers, name, first)) != NULL)
+        bl_header_strike(headers, h);
+    first->name = name;
+    first->value = value;
+    return first;
+}
+
+bl_str bl_headers_join(const bl_headers *headers, bl_pool *pool, bl_str name, bl_str separator)
+{
+    uint32_t hash = bl_header_hash(name);
+    bl_header *first = find_hashed(headers, name, hash, NULL);
+    size_t len = 0;
+
+    if (first == NULL)
+        return BL_STR_NONE;
+    if (find_hashed(headers, name, hash, first) == NULL)
+        return first->value.p ? first->value : BL_STR("");
+    for (bl_header *h = first; h; h = find_hashed(headers, name, hash, h))
+        len += h->value.len + separator.len;
+
+    char *text = bl_pool_bytes(pool, len), *at = text;
+    for (bl_header *h = first; h; h = find_hashed(headers, name, hash, h)) {
+        if (h != first)
+            at = bl_str_put(at, separator);
+        at = bl_str_put(at, h->value);
+    }
+    return bl_str_of(text, (size_t)(at - text));
+}

@@ -1,0 +1,671 @@
+#include "http/parse.h"
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+/* Classes of bytes. */
+enum {
+    TOKEN = 1 << 0,    /* RFC 9110 tchar */
+    PLAIN = 1 << 1,    /* of a field name as everybody writes it: letters, digits, '-' */
+    TARGET = 1 << 2,   /* may stand in a request target */
+    MARKED = 1 << 3,   /* in a path: needs a closer look (% # . / +) */
+    HOSTCHAR = 1 << 4, /* of a host name */
+};
+
+#define ALPHA  (TOKEN | PLAIN | TARGET | HOSTCHAR)
+#define SYMBOL (TOKEN | TARGET | HOSTCHAR)
+
+static const uint8_t classes[256] = {
+    ['0' ... '9'] = ALPHA,
+    ['A' ... 'Z'] = ALPHA,
+    ['a' ... 'z'] = ALPHA,
+    ['-'] = ALPHA,
+    ['_'] = SYMBOL,
+    ['~'] = SYMBOL,
+    ['!'] = SYMBOL,
+    ['$'] = SYMBOL,
+    ['&'] = SYMBOL,
+    ['\''] = SYMBOL,
+    ['*'] = SYMBOL,
+    ['`'] = TOKEN | TARGET,
+    ['|'] = TOKEN | TARGET,
+    ['^'] = TOKEN | TARGET,
+    ['+'] = SYMBOL | MARKED,
+    ['.'] = SYMBOL | MARKED,
+    ['%'] = SYMBOL | MARKED,
+    ['#'] = TOKEN | TARGET | MARKED,
+    ['/'] = TARGET | MARKED,
+    ['('] = TARGET | HOSTCHAR,
+    [')'] = TARGET | HOSTCHAR,
+    [','] = TARGET | HOSTCHAR,
+    [';'] = TARGET | HOSTCHAR,
+    ['='] = TARGET | HOSTCHAR,
+    [':'] = TARGET,
+    ['@'] = TARGET,
+    ['?'] = TARGET,
+    ['['] = TARGET,
+    [']'] = TARGET,
+    ['{'] = TARGET,
+    ['}'] = TARGET,
+    ['<'] = TARGET,
+    ['>'] = TARGET,
+    ['"'] = TARGET,
+    ['\\'] = TARGET,
+    [0x80 ... 0xff] = TARGET,
+};
+
+#define CLASS(c) classes[(unsigned char)(c)]
+
+static inline bl_str behind(bl_str s, size_t n)
+{
+    return bl_str_of(s.p + n, s.len - n);
+}
+
+/* ------------------------------------------------------------- request line */
+
+static bool is_alpha(char c)
+{
+    return ((unsigned)(c | 0x20) - 'a') < 26u;
+}
+
+static bool is_digit(char c)
+{
+    return ((unsigned)c - '0') < 10u;
+}
+
+/* "HTTP/" major "." minor */
+static bl_parse_result parse_version(bl_str text, bl_parsed_line *out)
+{
+    if (text.len < 8 || memcmp(text.p, "HTTP/", 5) != 0)
+        return BL_PARSE_BAD;
+    if (text.len == 8 && memcmp(text.p + 5, "1.", 2) == 0 && is_digit(text.p[7])) {
+        out->version = text.p[7] == '0' ? 1000 : 1001;
+        out->protocol = text;
+        return BL_PARSE_OK;
+    }
+    bl_str number = behind(text, 5);
+    ssize_t dot = bl_str_chr(number, '.');
+    if (dot < 1 || dot > 3)
+        return BL_PARSE_BAD;
+    int64_t major = bl_str_to_int(bl_str_of(number.p, (size_t)dot));
+    int64_t minor = bl_str_to_int(behind(number, (size_t)dot + 1));
+    if (major < 0 || minor < 0 || minor > 999)
+        return BL_PARSE_BAD;
+    if (major != 1)
+        return major > 1 ? BL_PARSE_BAD_VERSION : BL_PARSE_BAD;
+    out->version = minor == 0 ? 1000 : 1001;
+    out->protocol = text;
+    return BL_PARSE_OK;
+}
+
+/* Cuts "path?args" and finds out whether the path is plain. All bytes are known to be TARGET. */
+static void parse_origin_form(bl_str target, bl_parsed_line *out)
+{
+    const char *at = target.p, *end = target.p + target.len;
+    char before = 0;
+
+    out->args = BL_STR_NONE;
+    for (; at < end && *at != '?'; before = *at++) {
+        if (!(CLASS(*at) & MARKED))
+            continue;
+        if (*at == '+')
+            out->plus = true;
+        else if (*at == '%' || *at == '#')
+            out->complex = true;
+        else
+            out->complex |= before == '/'; /* "//" and "/." */
+    }
+    out->path = bl_str_of(target.p, (size_t)(at - target.p));
+    if (at == end)
+        return;
+    out->args = bl_str_of(at + 1, (size_t)(end - at - 1));
+    ssize_t fragment = bl_str_chr(out->args, '#');
+    if (fragment >= 0)
+        out->args.len = (size_t)fragment;
+}
+
+/* scheme "://" host [":" port] [path] */
+static bl_parse_result parse_absolute_form(bl_str target, bl_parsed_line *out)
+{
+    size_t i = 0;
+
+    while (i < target.len &&
+           (is_alpha(target.p[i]) || (i && (is_digit(target.p[i]) || strchr("+-.", target.p[i])))))
+        i++;
+    if (i == 0 || target.len < i + 3 || memcmp(target.p + i, "://", 3) != 0)
+        return BL_PARSE_BAD;
+    out->scheme = bl_str_of(target.p, i);
+    bl_str rest = behind(target, i + 3);
+    for (i = 0; i < rest.len && rest.p[i] != '/' && rest.p[i] != '?' && rest.p[i] != '#'; i++) {
+        if (rest.p[i] == '@')
+            return BL_PARSE_BAD; /* no user information in http (RFC 9110 section 4.2.4) */
+    }
+    if (i == 0)
+        return BL_PARSE_BAD;
+    out->host = bl_str_of(rest.p, i);
+    parse_origin_form(behind(rest, i), out);
+    return BL_PARSE_OK;
+}
+
+static bl_parse_result parse_target(bl_str target, bl_parsed_line *out)
+{
+    out->target = target;
+    if (target.len == 0)
+        return BL_PARSE_BAD;
+    for (size_t i = 0; i < target.len; i++) {
+        if (!(CLASS(target.p[i]) & TARGET))
+            return BL_PARSE_BAD;
+    }
+    if (target.p[0] == '/') {
+        parse_origin_form(target, out);
+        return BL_PARSE_OK;
+    }
+    if (bl_str_eq(out->method, BL_STR("CONNECT"))) {
+        out->authority = true;
+        out->host = target;
+        return BL_PARSE_OK;
+    }
+    if (bl_str_eq(target, BL_STR("*")) && bl_str_eq(out->method, BL_STR("OPTIONS"))) {
+        out->path = target;
+        return BL_PARSE_OK;
+    }
+    return parse_absolute_form(target, out);
+}
+
+bl_parse_result bl_parse_request_line(bl_str line, bl_parsed_line *out)
+{
+    size_t i = 0;
+
+    memset(out, 0, sizeof *out);
+    while (i < line.len && line.p[i] >= 'A' && line.p[i] <= 'Z')
+        i++;
+    while (i < line.len && (CLASS(line.p[i]) & TOKEN) && (line.p[i] == '_' || line.p[i] == '-'))
+        for (i++; i < line.len && line.p[i] >= 'A' && line.p[i] <= 'Z'; i++)
+            ;
+    if (i == 0 || i >= line.len || line.p[i] != ' ')
+        return BL_PARSE_BAD_METHOD;
+    out->method = bl_str_of(line.p, i);
+
+    bl_str rest = behind(line, i);
+    while (rest.len && *rest.p == ' ')
+        rest = behind(rest, 1);
+    ssize_t space = bl_str_chr(rest, ' ');
+    if (space < 0) {
+        out->version = 9;
+        return bl_str_eq(out->method, BL_STR("GET")) ? parse_target(rest, out) : BL_PARSE_BAD;
+    }
+    bl_str version = behind(rest, (size_t)space);
+    while (version.len && *version.p == ' ')
+        version = behind(version, 1);
+    while (version.len && version.p[version.len - 1] == ' ')
+        version.len--;
+    bl_parse_result result = parse_target(bl_str_of(rest.p, (size_t)space), out);
+    bl_parse_result of_version = parse_version(version, out);
+    return result != BL_PARSE_OK ? result : of_version;
+}
+
+/* ------------------------------------------------------------- path */
+
+static int hex_digit(char c)
+{
+    if (is_digit(c))
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* A %XX at `at`, or -1. */
+static int percent(const char *at, const char *end)
+{
+    if (end - at < 3)
+        return -1;
+    int high = hex_digit(at[1]), low = hex_digit(at[2]);
+    return high < 0 || low < 0 ? -1 : high << 4 | low;
+}
+
+/* A segment ends at *w. Takes "." and ".." away again: *dropped. False: above the root. */
+static bool end_segment(const char *start, char **w, bool *dropped)
+{
+    char *segment = *w;
+
+    while (segment > start && segment[-1] != '/')
+        segment--;
+    size_t len = (size_t)(*w - segment);
+    *dropped =
+        (len == 1 && segment[0] == '.') || (len == 2 && segment[0] == '.' && segment[1] == '.');
+    if (!*dropped)
+        return true;
+    if (len == 2) {
+        segment--; /* the slash in front of it */
+        if (segment <= start)
+            return false;
+        while (segment[-1] != '/')
+            segment--;
+    }
+    *w = segment;
+    return true;
+}
+
+bool bl_parse_path(bl_str path, bool merge, char *to, bl_str *out, bl_str *args)
+{
+    const char *at = path.p, *end = path.p + path.len;
+    char *w = to;
+    bool dropped = false;
+
+    if (path.len == 0 || *at != '/')
+        return false;
+    while (at < end) {
+        int c = (unsigned char)*at;
+        if (c == '#')
+            break;
+        if (c == '?') {
+            *args = bl_str_of(at + 1, (size_t)(end - at - 1));
+            break;
+        }
+        if (c == '%' && (c = percent(at, end)) <= 0)
+            return false;
+        at += *at == '%' ? 3 : 1;
+        if (c == '/' && w > to) {
+            if (!end_segment(to, &w, &dropped))
+                return false;
+            if (dropped || (merge && w[-1] == '/'))
+                continue;
+        }
+        *w++ = (char)c;
+    }
+    if (!end_segment(to, &w, &dropped))
+        return false;
+    *out = bl_str_of(to, (size_t)(w - to));
+    return true;
+}
+
+/* ------------------------------------------------------------- field lines */
+
+#ifdef __SSE2__
+/* 16 bytes at a time to the first of NUL, CR, LF. */
+static const char *find_control(const char *at, const char *end)
+{
+    const __m128i nul = _mm_setzero_si128(), cr = _mm_set1_epi8('\r'), lf = _mm_set1_epi8('\n');
+
+    for (; end - at >= 16; at += 16) {
+        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
+        __m128i hits =
+            _mm_or_si128(_mm_cmpeq_epi8(bytes, nul),
+                         _mm_or_si128(_mm_cmpeq_epi8(bytes, cr), _mm_cmpeq_epi8(bytes, lf)));
+        int mask = _mm_movemask_epi8(hits);
+        if (mask)
+            return at + __builtin_ctz((unsigned)mask);
+    }
+    while (at < end && *at != '\0' && *at != '\r' && *at != '\n')
+        at++;
+    return at;
+}
+#else
+static const char *find_control(const char *at, const char *end)
+{
+    while (at < end && *at != '\0' && *at != '\r' && *at != '\n')
+        at++;
+    return at;
+}
+#endif
+
+const char *bl_parse_line_end(const char *at, const char *end, bool *bad)
+{
+    *bad = false;
+    while ((at = find_control(at, end)) < end) {
+        if (*at == '\n')
+            return at;
+        if (*at == '\r' && at + 1 == end)
+            return NULL;
+        if (*at == '\r' && at[1] == '\n')
+            return at + 1;
+        *bad = true;
+        at++;
+    }
+    return NULL;
+}
+
+bool bl_parse_field(bl_str line, bl_parsed_field *out)
+{
+    const char *at = line.p, *end = line.p + line.len;
+    uint32_t hash = 0;
+    unsigned all = PLAIN;
+    bool underscore = false;
+
+    for (; at < end && *at != ':'; at++) {
+        unsigned char c = (unsigned char)*at;
+        if (c <= ' ' || c == 0x7f)
+            return false;
+        all &= CLASS(c);
+        underscore |= c == '_';
+        hash = hash * 31 + (unsigned char)bl_lower((char)c);
+    }
+    if (at == line.p || at == end)
+        return false;
+    out->name = bl_str_of(line.p, (size_t)(at - line.p));
+    out->hash = hash;
+    out->odd = !all;
+    out->underscore = false;
+    if (!all && underscore) {
+        out->underscore = true;
+        for (size_t i = 0; i < out->name.len; i++)
+            out->underscore &= (CLASS(out->name.p[i]) & PLAIN) || out->name.p[i] == '_';
+    }
+    out->value = bl_str_trim(bl_str_of(at + 1, (size_t)(end - at - 1)));
+    return true;
+}
+
+/* ------------------------------------------------------------- host */
+
+static bool parse_host_port(bl_str text, int *port)
+{
+    *port = 0;
+    if (text.len == 0)
+        return true;
+    if (text.p[0] != ':')
+        return false;
+    text = behind(text, 1);
+    if (text.len == 0)
+        return true;
+    int64_t n = bl_str_to_int(text);
+    if (n < 1 || n > 65535)
+        return false;
+    *port = (int)n;
+    return true;
+}
+
+bool bl_parse_host(bl_str value, char *to, bl_str *host, int *port)
+{
+    size_t len = 0;
+    char before = 0;
+
+    if (value.len && value.p[0] == '[') {
+        ssize_t close = bl_str_chr(value, ']');
+        if (close < 2)
+            return false;
+        for (ssize_t i = 1; i < close; i++) {
+            if (hex_digit(value.p[i]) < 0 && value.p[i] != ':' && value.p[i] != '.')
+                return false;
+        }
+        len = (size_t)close + 1;
+    } else {
+        for (; len < value.len && value.p[len] != ':'; before = value.p[len++]) {
+            if (!(CLASS(value.p[len]) & HOSTCHAR) && !(value.p[len] & 0x80))
+                return false;
+            if (value.p[len] == '.' && before == '.')
+                return false;
+        }
+    }
+    if (!parse_host_port(behind(value, len), port) || (len == 0 && value.len))
+        return false;
+    bl_str_lower(to, bl_str_of(value.p, len));
+    if (len && to[len - 1] == '.')
+        len--;
+    *host = bl_str_of(to, len);
+    return value.len == 0 || len != 0;
+}
+
+/* ------------------------------------------------------------- chunked */
+
+enum {
+    SIZE_FIRST = 0, /* the first digit of a size must come */
+    SIZE,
+    SIZE_EXT, /* chunk extension: skipped */
+    SIZE_LF,  /* CR seen */
+    DATA,
+    DATA_CR,
+    DATA_LF,
+    LINE_FIRST, /* first byte of a trailer line, or of the end */
+    LINE,
+    LINE_LF,
+    LAST_LF,
+    EXTRA_MAX = 16 * 1024, /* bytes of extensions and trailers together */
+};
+
+/* One byte of what is not data. Returns false when it can't stand there. */
+static bool chunked_step(bl_chunked *c, char ch)
+{
+    int digit;
+
+    switch (c->state) {
+    case SIZE_FIRST:
+    case SIZE:
+        if ((digit = hex_digit(ch)) >= 0) {
+            if (c->left > (INT64_MAX >> 5))
+                return false;
+            c->left = (c->state == SIZE ? c->left << 4 : 0) | digit;
+            c->state = SIZE;
+            return true;
+        }
+        if (c->state == SIZE_FIRST)
+            return false;
+        if (ch == ';' || ch == ' ' || ch == '\t') {
+            c->state = SIZE_EXT;
+            return true;
+        }
+        /* fall through */
+    case SIZE_EXT:
+        if (ch == '\r')
+            c->state = SIZE_LF;
+        else if (ch == '\n')
+            c->state = c->left ? DATA : LINE_FIRST;
+        else if (c->state == SIZE || (unsigned char)ch < ' ')
+            return c->state == SIZE_EXT && ch == '\t';
+        return ++c->extra <= EXTRA_MAX;
+    case SIZE_LF:
+        c->state = c->left ? DATA : LINE_FIRST;
+        return ch == '\n';
+    case DATA_CR:
+        c->state = ch == '\n' ? SIZE_FIRST : DATA_LF;
+        return ch == '\r' || ch == '\n';
+    case DATA_LF:
+        c->state = SIZE_FIRST;
+        return ch == '\n';
+    case LINE_FIRST:
+    case LINE:
+        if (ch == '\r')
+            c->state = c->state == LINE_FIRST ? LAST_LF : LINE_LF;
+        else if (ch == '\n')
+            c->state = c->state == LINE_FIRST ? LAST_LF + 1 : LINE_FIRST;
+        else
+            c->state = LINE;
+        return ch != '\0' && ++c->extra <= EXTRA_MAX;
+    case LINE_LF:
+        c->state = LINE_FIRST;
+        return ch == '\n';
+    case LAST_LF:
+        c->state = LAST_LF + 1;
+        return ch == '\n';
+    default:
+        return false;
+    }
+}
+
+bl_chunked_result bl_chunked_parse(bl_chunked *c, bl_str *in, bl_str *piece)
+{
+    while (in->len) {
+        if (c->state == DATA) {
+            size_t n = (size_t)BL_MIN((int64_t)in->len, c->left);
+            *piece = bl_str_of(in->p, n);
+            *in = behind(*in, n);
+            c->left -= (int64_t)n;
+            if (c->left == 0)
+                c->state = DATA_CR;
+            return BL_CHUNKED_DATA;
+        }
+        char ch = *in->p;
+        *in = behind(*in, 1);
+        if (!chunked_step(c, ch))
+            return BL_CHUNKED_BAD;
+        if (c->state > LAST_LF)
+            return BL_CHUNKED_END;
+    }
+    return BL_CHUNKED_MORE;
+}
+
+int64_t bl_chunked_least(const bl_chunked *c)
+{
+    switch (c->state) {
+    case SIZE_FIRST:
+        return 5; /* 0 CRLF CRLF */
+    case SIZE:
+    case SIZE_EXT:
+        return c->left ? c->left + 9 : 4;
+    case SIZE_LF:
+        return c->left ? c->left + 8 : 3;
+    case DATA:
+        return c->left + 7;
+    case DATA_CR:
+        return 7;
+    case DATA_LF:
+        return 6;
+    case LINE_FIRST:
+        return 2;
+    case LINE:
+        return 4;
+    case LINE_LF:
+        return 3;
+    default:
+        return 1;
+    }
+}
+
+/* ------------------------------------------------------------- escaping */
+
+static bool must_escape(unsigned char c, bl_escape where)
+{
+    bool unreserved =
+        is_alpha((char)c) || is_digit((char)c) || c == '-' || c == '.' || c == '_' || c == '~';
+
+    if (unreserved)
+        return false;
+    if (c <= ' ' || c >= 0x7f)
+        return where != BL_ESCAPE_REDIRECT || c <= ' ' || c == 0x7f;
+    switch (where) {
+    case BL_ESCAPE_URI:
+        return strchr("\"#%<>?\\^`{|}", c) != NULL;
+    case BL_ESCAPE_ARGS:
+        return strchr("\"#%&+;<>?\\^`{|}", c) != NULL;
+    case BL_ESCAPE_REDIRECT:
+        return strchr("\"<>\\^`{|}", c) != NULL;
+    default:
+        return true;
+    }
+}
+
+bool bl_escape_needed(bl_str s, bl_escape where)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        if (must_escape((unsigned char)s.p[i], where))
+            return true;
+    }
+    return false;
+}
+
+size_t bl_escape_uri(char *to, bl_str s, bl_escape where)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    char *at = to;
+
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        if (must_escape(c, where)) {
+            *at++ = '%';
+            *at++ = hex[c >> 4];
+            *at++ = hex[c & 15];
+        } else {
+            *at++ = (char)c;
+        }
+    }
+    return (size_t)(at - to);
+}
+
+size_t bl_unescape_uri(char *to, bl_str s)
+{
+    const char *at = s.p, *end = s.p + s.len;
+    char *w = to;
+
+    while (at < end) {
+        int c = *at == '%' ? percent(at, end) : -1;
+        if (c >= 0) {
+            *w++ = (char)c;
+            at += 3;
+        } else {
+            *w++ = *at++;
+        }
+    }
+    return (size_t)(w - to);
+}
+
+size_t bl_escape_html(char *to, bl_str s)
+{
+    char *at = to;
+
+    for (size_t i = 0; i < s.len; i++) {
+        switch (s.p[i]) {
+        case '<':
+            at = bl_str_put(at, BL_STR("&lt;"));
+            break;
+        case '>':
+            at = bl_str_put(at, BL_STR("&gt;"));
+            break;
+        case '&':
+            at = bl_str_put(at, BL_STR("&amp;"));
+            break;
+        case '"':
+            at = bl_str_put(at, BL_STR("&quot;"));
+            break;
+        default:
+            *at++ = s.p[i];
+        }
+    }
+    return (size_t)(at - to);
+}
+
+/* ------------------------------------------------------------- lists */
+
+bool bl_parse_arg(bl_str args, bl_str name, bl_str *value)
+{
+    while (args.len) {
+        ssize_t amp = bl_str_chr(args, '&');
+        bl_str one = amp < 0 ? args : bl_str_of(args.p, (size_t)amp);
+        if (one.len > name.len && one.p[name.len] == '=' &&
+            bl_str_ieq(bl_str_of(one.p, name.len), name)) {
+            *value = behind(one, name.len + 1);
+            return true;
+        }
+        args = amp < 0 ? BL_STR_NONE : behind(args, (size_t)amp + 1);
+    }
+    return false;
+}
+
+bool bl_parse_cookie(bl_str cookies, bl_str name, bl_str *value)
+{
+    while (cookies.len) {
+        ssize_t semicolon = bl_str_chr(cookies, ';');
+        bl_str one = semicolon < 0 ? cookies : bl_str_of(cookies.p, (size_t)semicolon);
+        cookies = semicolon < 0 ? BL_STR_NONE : behind(cookies, (size_t)semicolon + 1);
+        one = bl_str_trim(one);
+        ssize_t equals = bl_str_chr(one, '=');
+        if (equals < 0)
+            continue;
+        if (bl_str_ieq(bl_str_trim(bl_str_of(one.p, (size_t)equals)), name)) {
+            *value = bl_str_trim(behind(one, (size_t)equals + 1));
+            return true;
+        }
+    }
+    return false;
+}
+
+bool bl_parse_has_token(bl_str list, bl_str token)
+{
+    while (list.len) {
+        ssize_t comma = bl_str_chr(list, ',');
+        bl_str one = comma < 0 ? list : bl_str_of(list.p, (size_t)comma);
+        if (bl_str_ieq(bl_str_trim(one), token))
+            return true;
+        list = comma < 0 ? BL_STR_NONE : behind(list, (size_t)comma + 1);
+    }
+    return false;
+}

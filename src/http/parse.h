@@ -1,0 +1,99 @@
+/* The syntax of HTTP/1 (RFC 9112) and of URIs (RFC 3986), as functions over bytes: no I/O, no
+ * allocation beyond what the caller hands in. What is ambiguous is refused, not guessed: that is
+ * what request smuggling lives on. */
+#ifndef BL_HTTP_PARSE_H
+#define BL_HTTP_PARSE_H
+
+#include "core/str.h"
+
+/* A request line, cut up. */
+typedef struct bl_parsed_line {
+    bl_str method;
+    bl_str target;       /* as sent */
+    bl_str protocol;     /* p NULL: HTTP/0.9 */
+    int version;         /* 9, 1000, 1001, or what was sent: major * 1000 + minor */
+    bl_str scheme, host; /* of an absolute-form target; host with its port */
+    bl_str path;         /* target without scheme, host, arguments; "" in "http://host?x" */
+    bl_str args;         /* behind the first '?'; p NULL: none */
+    bool complex;        /* path has %XX, //, /. or # and must go through bl_parse_path */
+    bool plus;           /* … or a '+' (matters when it is escaped again) */
+    bool authority;      /* CONNECT host:port: `host` is that, no path */
+} bl_parsed_line;
+
+typedef enum bl_parse_result {
+    BL_PARSE_OK = 0,
+    BL_PARSE_BAD,         /* 400 */
+    BL_PARSE_BAD_METHOD,  /* 400: the method is no token */
+    BL_PARSE_BAD_VERSION, /* 505 */
+} bl_parse_result;
+
+/* `line` without its CRLF or LF. */
+bl_parse_result bl_parse_request_line(bl_str line, bl_parsed_line *out);
+
+/* Decodes %XX, removes dot segments and (if `merge`) doubled slashes, cuts off a fragment. Writes
+ * at most path.len bytes at `to` and sets *out. `args` gets what stands behind a "?" only if the
+ * path still holds one. False: malformed, or it climbs above the root. */
+bool bl_parse_path(bl_str path, bool merge, char *to, bl_str *out, bl_str *args);
+
+/* A header field line, without its line end. */
+typedef struct bl_parsed_field {
+    bl_str name, value;
+    uint32_t hash;   /* as bl_header_hash */
+    bool odd;        /* the name has a character other than letters, digits, '-' */
+    bool underscore; /* … but only '_' */
+} bl_parsed_field;
+
+/* False: malformed (no colon, space in the name, NUL or bare CR in the value, a folded line). */
+bool bl_parse_field(bl_str line, bl_parsed_field *out);
+
+/* The first '\n' of at..end, or NULL. *bad: a NUL, or a CR that is not right before the LF, stands
+ * in front of it. */
+const char *bl_parse_line_end(const char *at, const char *end, bool *bad);
+
+/* Checks and normalises a Host value: `host` gets it lower-cased, without port and final dot, in
+ * place or in `to` (value.len bytes). *port: 0 when absent. False: not a host. An empty one is
+ * good. */
+bool bl_parse_host(bl_str value, char *to, bl_str *host, int *port);
+
+/* Chunked transfer coding (RFC 9112 section 7.1), fed piecewise. */
+typedef struct bl_chunked {
+    uint8_t state;
+    int64_t left;   /* bytes of the current chunk to come */
+    uint32_t extra; /* bytes of extensions and trailers seen: limited */
+} bl_chunked;
+
+typedef enum bl_chunked_result {
+    BL_CHUNKED_DATA, /* `piece` is data; call again */
+    BL_CHUNKED_MORE, /* all of `in` was used; more must come */
+    BL_CHUNKED_END,  /* the body is whole; `in` begins behind it */
+    BL_CHUNKED_BAD,
+} bl_chunked_result;
+
+/* Takes from the front of *in. */
+bl_chunked_result bl_chunked_parse(bl_chunked *c, bl_str *in, bl_str *piece);
+/* Fewest bytes that must still come before the body can be whole: for reading no more than needed.
+ */
+int64_t bl_chunked_least(const bl_chunked *c);
+
+/* Percent-encodes for a URI; what is escaped depends on `where`. Size needed at `to`: 3 * len. */
+typedef enum bl_escape {
+    BL_ESCAPE_URI,       /* a path sent to an upstream */
+    BL_ESCAPE_ARGS,      /* an argument's value within args */
+    BL_ESCAPE_COMPONENT, /* everything but unreserved characters (RFC 3986 section 2.3) */
+    BL_ESCAPE_REDIRECT,  /* a Location */
+} bl_escape;
+
+size_t bl_escape_uri(char *to, bl_str s, bl_escape where);
+bool bl_escape_needed(bl_str s, bl_escape where);
+/* Decodes %XX where it is well-formed, keeps the rest; `to` may be s.p. Returns the length. */
+size_t bl_unescape_uri(char *to, bl_str s);
+size_t bl_escape_html(char *to, bl_str s); /* 6 * len */
+
+/* The value of argument `name` in `args` ("a=1&b=2"); false: absent. */
+bool bl_parse_arg(bl_str args, bl_str name, bl_str *value);
+/* A cookie's value in one Cookie field. */
+bool bl_parse_cookie(bl_str cookies, bl_str name, bl_str *value);
+/* True if `token` stands in a comma-separated list, without case. */
+bool bl_parse_has_token(bl_str list, bl_str token);
+
+#endif
