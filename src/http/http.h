@@ -109,7 +109,7 @@ struct bl_location {
     int body_filters_count;
     bl_handler_fn content; /* the one content handler (proxy_pass, content_by_lua, …), or NULL */
     bl_handler *log;       /* log handlers, end with run == NULL */
-    uint16_t limit_except; /* methods that are let through; the others get limit_except_loc */
+    uint32_t limit_except; /* methods that are let through; the others get limit_except_loc */
     bl_location *limit_except_loc;
 };
 
@@ -132,7 +132,7 @@ struct bl_http {
     bl_settings settings;
     bl_array servers;          /* bl_server * */
     struct bl_var_table *vars; /* variable.h */
-    bl_array ports;            /* bl_http_port * (listen.h) */
+    bl_array addrs;            /* struct bl_http_addr *: what servers listen on (server.h) */
 };
 
 /* For compile hooks. */

@@ -87,6 +87,7 @@ typedef struct bl_output {
     bool head_parked, body_parked;
     bool eof;        /* the end was given */
     bool codec_full; /* the codec has bytes left */
+    bool replaced;   /* by an error page: what its producer still gives is dropped */
     bool failed;
     bl_chain held; /* body given while the head is parked */
     void (*drained)(bl_request *r, bl_status status);
@@ -155,7 +156,12 @@ struct bl_request {
     uint64_t header_bytes, received_bytes; /* $request_length */
     uint64_t sent_before, body_sent;       /* $bytes_sent, $body_bytes_sent */
     int refs;                              /* things that still need it beside its own life */
-    bool waiting, running, over, logged;
+    bool waiting; /* a step said BL_WAIT; bl_request_wake is awaited */
+    bool running; /* inside the engine's loop */
+    bool woken;   /* woken before the step had said BL_WAIT */
+    bool at_start; /* posted to begin */
+    bool finishing, logging, exchange_over, over, broken;
+    const bl_handler *log_at;
     bool keepalive; /* the connection may serve another */
     bool lingering;
     bool aborted;   /* the client went away */
@@ -180,6 +186,8 @@ struct bl_request {
  * received, then runs it. */
 bl_request *bl_request_new(bl_conn *c, bl_http *http, bl_pool *pool);
 void bl_request_start(bl_request *r);
+/* The same at the end of the loop's turn. */
+void bl_request_post(bl_request *r);
 /* A head that was so bad that there is no request to run: answers `status` and ends. */
 void bl_request_refuse(bl_request *r, int status);
 /* The client is gone (reset, time-out while sending). */
@@ -194,6 +202,9 @@ void bl_request_wake(bl_request *r, bl_step step);
  * cycle). */
 bl_step bl_request_redirect(bl_request *r, bl_str uri, bl_str args);
 bl_step bl_request_redirect_named(bl_request *r, bl_str name);
+
+/* A log handler that said BL_WAIT is done. */
+void bl_request_log_done(bl_request *r);
 
 /* A reference keeps the memory of a request that is over: whoever holds one may still read it. */
 static inline bl_request *bl_request_hold(bl_request *r)
@@ -221,8 +232,5 @@ void bl_request_set_ctx(bl_request *r, const bl_module *m, void *ctx);
 /* The path of a file for r->uri by root or alias, zero-terminated; *root_len: the part that came
  * from the configuration. False: an error was logged. */
 bool bl_request_path(bl_request *r, bl_str *path, size_t *root_len, size_t reserve);
-
-/* The special response of a status: the built-in page, as if a step had returned it. */
-bl_step bl_request_error(bl_request *r, int status);
 
 #endif

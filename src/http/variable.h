@@ -42,6 +42,8 @@ typedef struct bl_var_slot {
 
 /* --- while the configuration is read --- */
 
+/* An empty table for http{}; before anything else of it. */
+bool bl_var_table_new(bl_conf *cf, bl_http *http);
 /* Adds a definition. NULL after an error was reported (not changeable). The row is copied. */
 bl_variable *bl_var_define(bl_conf *cf, bl_str name, bl_var_get_fn get, bl_var_set_fn set,
                            const void *data, uint32_t flags);

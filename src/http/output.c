@@ -1,0 +1,297 @@
+#include "http/output.h"
+#include "http/error_page.h"
+#include "http/request.h"
+
+/* What one body filter has in front of it and whether it is parked there. */
+typedef struct bl_stage {
+    bl_chain in;
+    bool parked;
+} stage;
+
+static bl_status fail(bl_request *r)
+{
+    r->output.failed = true;
+    return BL_ERROR;
+}
+
+/* ------------------------------------------------------------- body */
+
+/* A response without body (HEAD, 304): the bytes go nowhere, the end mark stays. */
+static void drop_bytes(bl_request *r, bl_chain *chain)
+{
+    bool eof = false;
+
+    for (bl_buf *b; (b = bl_chain_shift(chain)) != NULL;) {
+        eof |= b->eof;
+        bl_buf_done(b);
+    }
+    if (eof) {
+        bl_buf *mark = bl_buf_mark(r->pool);
+        mark->eof = 1;
+        bl_chain_push(chain, mark);
+    }
+}
+
+static bl_status to_codec(bl_request *r, bl_chain *chain)
+{
+    if (r->head_only)
+        drop_bytes(r, chain);
+    bl_status status = r->codec->send_body(r, chain);
+    if (status == BL_ERROR)
+        return fail(r);
+    r->output.codec_full = status == BL_AGAIN;
+    return status;
+}
+
+/* Runs every stage that has something in front of it and is not parked. */
+static bl_status pump(bl_request *r)
+{
+    bl_output *o = &r->output;
+    int count = r->loc->body_filters_count;
+    bl_chain last;
+
+    bl_chain_init(&last);
+    for (int i = 0; i < count; i++) {
+        if (o->stages[i].parked)
+            break;
+        if (bl_chain_empty(&o->stages[i].in))
+            continue;
+        bl_chain *out = i + 1 < count ? &o->stages[i + 1].in : &last;
+        bl_step step = r->loc->body_filters[i]->body(r, &o->stages[i].in, out);
+        if (step == BL_WAIT) {
+            o->stages[i].parked = true;
+            o->body_parked = true;
+        } else if (step != BL_NEXT) {
+            return fail(r);
+        }
+    }
+    bl_status status = bl_chain_empty(&last) ? BL_OK : to_codec(r, &last);
+    if (status == BL_OK && (o->body_parked || o->codec_full))
+        return BL_AGAIN;
+    return status;
+}
+
+static void make_stages(bl_request *r)
+{
+    int count = r->loc->body_filters_count;
+
+    r->output.stages = BL_NEW_ARRAY(r->pool, stage, (size_t)count);
+    for (int i = 0; i < count; i++)
+        bl_chain_init(&r->output.stages[i].in);
+}
+
+static bl_status send_body(bl_request *r, bl_chain *chain)
+{
+    if (BL_LIKELY(r->loc->body_filters_count == 0))
+        return to_codec(r, chain);
+    if (r->output.stages == NULL)
+        make_stages(r);
+    bl_chain_append(&r->output.stages[0].in, chain);
+    return pump(r);
+}
+
+/* ------------------------------------------------------------- head */
+
+/* A head filter found that this response can't be sent (412, 416): another takes its place, and what
+ * its producer still gives is thrown away. */
+static bl_status replace(bl_request *r, int status)
+{
+    if (r->output.replaced)
+        return fail(r);
+    r->output.replaced = true;
+    bl_output_reset(r);
+    bl_step step = bl_error_page_builtin(r, status);
+    return step == BL_CLOSE ? fail(r) : BL_OK;
+}
+
+static bl_status run_head(bl_request *r)
+{
+    bl_output *o = &r->output;
+
+    for (const bl_filter **f = r->loc->head_filters + o->head_at; *f; f++, o->head_at++) {
+        bl_step step = (*f)->head(r);
+        if (BL_LIKELY(step == BL_NEXT))
+            continue;
+        if (step == BL_WAIT) {
+            o->head_parked = true;
+            return BL_AGAIN;
+        }
+        return step > 0 ? replace(r, step) : fail(r);
+    }
+    o->head_sent = true;
+    bl_status status = r->codec->send_head(r);
+    return status == BL_ERROR ? fail(r) : status;
+}
+
+bl_status bl_output_head(bl_request *r)
+{
+    bl_output *o = &r->output;
+
+    if (o->begun)
+        return o->failed ? BL_ERROR : bl_output_is_drained(r) ? BL_OK : BL_AGAIN;
+    o->begun = true;
+    if (r->out.status == 0)
+        r->out.status = 200;
+    return run_head(r);
+}
+
+/* ------------------------------------------------------------- the doors */
+
+static bool has_eof(const bl_chain *chain)
+{
+    for (const bl_buf *b = chain->first; b; b = b->next) {
+        if (b->eof)
+            return true;
+    }
+    return false;
+}
+
+bl_status bl_output_body(bl_request *r, bl_chain *chain)
+{
+    bl_output *o = &r->output;
+
+    if (!o->begun && bl_output_head(r) == BL_ERROR)
+        o->failed = true;
+    if (BL_UNLIKELY(o->failed || (o->replaced && o->eof))) {
+        bl_chain_done(chain);
+        return o->failed ? BL_ERROR : BL_OK;
+    }
+    o->eof |= has_eof(chain);
+    if (BL_UNLIKELY(o->head_parked)) {
+        bl_chain_append(&o->held, chain);
+        return BL_AGAIN;
+    }
+    return send_body(r, chain);
+}
+
+bl_step bl_output_text(bl_request *r, int status, bl_str content_type, bl_str body)
+{
+    bl_chain chain;
+    bl_buf *b = body.len ? bl_buf_ref(r->pool, body) : bl_buf_mark(r->pool);
+
+    r->out.status = status;
+    if (content_type.p)
+        r->out.content_type = content_type;
+    r->out.content_length = (int64_t)body.len;
+    b->eof = 1;
+    bl_chain_init(&chain);
+    bl_chain_push(&chain, b);
+    return bl_output_body(r, &chain) == BL_ERROR ? BL_CLOSE : BL_DONE;
+}
+
+static bl_status send_mark(bl_request *r, bool eof)
+{
+    bl_chain chain;
+    bl_buf *mark = bl_buf_mark(r->pool);
+
+    mark->eof = eof;
+    mark->flush = !eof;
+    bl_chain_init(&chain);
+    bl_chain_push(&chain, mark);
+    return bl_output_body(r, &chain);
+}
+
+bl_step bl_output_end(bl_request *r)
+{
+    return send_mark(r, true) == BL_ERROR ? BL_CLOSE : BL_DONE;
+}
+
+bl_status bl_output_flush(bl_request *r)
+{
+    return send_mark(r, false);
+}
+
+void bl_output_reset(bl_request *r)
+{
+    bl_output *o = &r->output;
+
+    BL_ASSERT(!o->head_sent);
+    bl_chain_done(&o->held);
+    o->begun = o->eof = o->head_parked = false;
+    o->head_at = 0;
+    bl_headers_init(&r->out.headers);
+    bl_headers_init(&r->out.trailers);
+    r->out.status = 0;
+    r->out.status_line = r->out.content_type = r->out.charset = r->out.etag = BL_STR_NONE;
+    r->out.location = BL_STR_NONE;
+    r->out.content_length = -1;
+    r->out.last_modified = -1;
+    r->out.accept_ranges = r->out.charset_done = false;
+}
+
+/* ------------------------------------------------------------- draining and waking */
+
+bool bl_output_is_drained(const bl_request *r)
+{
+    const bl_output *o = &r->output;
+
+    return !o->head_parked && !o->body_parked && !o->codec_full;
+}
+
+static void tell_drained(bl_request *r)
+{
+    void (*then)(bl_request *, bl_status) = r->output.drained;
+
+    if (then == NULL || (!r->output.failed && !bl_output_is_drained(r)))
+        return;
+    r->output.drained = NULL;
+    then(r, r->output.failed ? BL_ERROR : BL_OK);
+}
+
+void bl_output_when_drained(bl_request *r, void (*then)(bl_request *r, bl_status status))
+{
+    BL_ASSERT(r->output.drained == NULL);
+    r->output.drained = then;
+    tell_drained(r);
+}
+
+void bl_output_drained(bl_request *r, bl_status status)
+{
+    r->output.codec_full = false;
+    r->output.failed |= status == BL_ERROR;
+    tell_drained(r);
+}
+
+static void resume_head(bl_request *r, bl_step step)
+{
+    bl_output *o = &r->output;
+
+    o->head_parked = false;
+    if (step != BL_NEXT) {
+        fail(r);
+        return;
+    }
+    o->head_at++;
+    if (run_head(r) != BL_ERROR && !o->head_parked && !bl_chain_empty(&o->held))
+        send_body(r, &o->held);
+}
+
+static void resume_body(bl_request *r, bl_step step, bl_chain *out)
+{
+    bl_output *o = &r->output;
+    int i = 0, count = r->loc->body_filters_count;
+
+    while (i < count && !o->stages[i].parked)
+        i++;
+    BL_ASSERT(i < count);
+    o->stages[i].parked = false;
+    o->body_parked = false;
+    if (step != BL_NEXT) {
+        fail(r);
+        return;
+    }
+    if (i + 1 < count)
+        bl_chain_append(&o->stages[i + 1].in, out);
+    else if (!bl_chain_empty(out) && to_codec(r, out) == BL_ERROR)
+        return;
+    pump(r);
+}
+
+void bl_output_resume(bl_request *r, bl_step step, bl_chain *out)
+{
+    if (r->output.head_parked)
+        resume_head(r, step);
+    else
+        resume_body(r, step, out);
+    tell_drained(r);
+}
