@@ -115,7 +115,7 @@ TEST_ENVIRONMENT = TEST_NGINX_BINARY='$(abspath $(or $(TEST_NGINX_BINARY),$(BINA
     CK_TAP_LOG_FILE_NAME=- CK_VERBOSITY=silent $(SANITIZER_ENVIRONMENT)
 
 ifneq ($(SANITIZER),)
-SANITIZER_ENVIRONMENT = CK_TIMEOUT_MULTIPLIER=5 \
+SANITIZER_ENVIRONMENT = CK_TIMEOUT_MULTIPLIER=5 TEST_NGINX_SLOW=3 \
     ASAN_OPTIONS=$${ASAN_OPTIONS:-detect_leaks=0:abort_on_error=1} \
     UBSAN_OPTIONS=$${UBSAN_OPTIONS:-print_stacktrace=1} \
     TSAN_OPTIONS=$${TSAN_OPTIONS:-halt_on_error=1}
@@ -215,7 +215,7 @@ install: all ## into PREFIX, below DESTDIR; a nginx.conf that is there stays
 	install -m 644 man/bulan.8 '$(DESTDIR)$(PREFIX)/man/man8'
 
 clean: ## removes what was built, in every variant
-	rm -rf bin build build-asan build-ubsan build-tsan build-cover build-fuzz compile_commands.json
+	rm -rf bin build build-* compile_commands.json
 
 help: ## this list
 	@sed -n 's/^\([a-z_.]*\):.*\#\# \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 30
