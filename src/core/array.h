@@ -25,8 +25,8 @@ static inline void *bl_array_at(const bl_array *array, size_t index)
 
 /* for (TYPE *it over the items of `array`), which may be NULL */
 #define BL_ARRAY_EACH(type, it, array)                                                             \
-    for (type *it = (array) ? (type *)(array)->items : NULL,                                       \
-              *it##_end = it ? it + (array)->count : NULL;                                         \
+    for (__typeof__(type) *it = (array) ? (type *)(array)->items : NULL,                           \
+                          *it##_end = it ? it + (array)->count : NULL;                             \
          it != it##_end; it++)
 
 #endif

@@ -11,6 +11,7 @@
 #ifndef BL_CORE_POOL_H
 #define BL_CORE_POOL_H
 
+#include "core/mem.h"
 #include "core/str.h"
 
 typedef struct bl_pool bl_pool;

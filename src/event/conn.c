@@ -9,6 +9,8 @@ enum {
     SLAB = 64
 };
 
+bool bl_quitting;
+
 static struct {
     bl_conn *free; /* linked through data */
     bl_link idle;  /* oldest first */
@@ -147,6 +149,19 @@ void bl_conn_close_idle(void)
         bl_conn *c = BL_LIST_FIRST(&conns.idle, bl_conn, link);
         c->on_idle_close(c);
     }
+}
+
+void bl_conn_shutdown_write(bl_conn *c)
+{
+    if (shutdown(c->io.fd, SHUT_WR) != 0 && errno != ENOTCONN && errno != ECONNRESET)
+        bl_log_write(BL_LOG_ALERT, &c->log, errno, "shutdown() failed");
+}
+
+void bl_conn_reset(bl_conn *c)
+{
+    struct linger now = {.l_onoff = 1, .l_linger = 0};
+
+    setsockopt(c->io.fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
 }
 
 static void set_tcp_option(bl_conn *c, int option, int value, const char *name)

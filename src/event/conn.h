@@ -56,6 +56,8 @@ struct bl_conn {
     uint64_t start_ms;
     uint64_t sent, received;                  /* bytes */
     bl_link link;                             /* in the list of idle ones, or its owner's */
+    bl_work work;                             /* the owner's */
+    uint64_t linger_until;                    /* mono ms: end of a lingering close */
     bl_sockaddr peer;                         /* the client; of unix sockets only the family */
     struct bl_proxy_protocol *proxy_protocol; /* what a PROXY header said, or NULL */
     struct sockaddr *local;                   /* from getsockname on first use: bl_conn_local */
@@ -99,6 +101,14 @@ void bl_conn_cork(bl_conn *c, bool on);
 /* Idle keepalive connections, oldest first: closed when connections run out and at shutdown. */
 void bl_conn_set_idle(bl_conn *c, bool idle);
 void bl_conn_close_idle(void);
+
+/* Half-close: no more bytes from us. */
+void bl_conn_shutdown_write(bl_conn *c);
+/* The close to come will be a reset that drops what is unsent. */
+void bl_conn_reset(bl_conn *c);
+
+/* The process serves what it has and takes nothing new: connections are not kept alive. */
+extern bool bl_quitting;
 
 /* Limit and count of this process's connections. */
 void bl_conn_limit(unsigned connections);

@@ -1,7 +1,7 @@
-/* Names to addresses without blocking: the `resolver` directive, DNS over UDP with TCP when an answer
- * was cut (RFC 1035, RFC 3596), a cache that honours TTLs, /etc/hosts, and /etc/resolv.conf where no
- * server is named ("local=on" or no resolver directive: OpenResty's words). One question on the wire
- * for any number of askers. */
+/* Names to addresses without blocking: the `resolver` directive, DNS over UDP with TCP when an
+ * answer was cut (RFC 1035, RFC 3596), a cache that honours TTLs, /etc/hosts, and /etc/resolv.conf
+ * where no server is named ("local=on" or no resolver directive: OpenResty's words). One question
+ * on the wire for any number of askers. */
 #ifndef BL_EVENT_RESOLVER_H
 #define BL_EVENT_RESOLVER_H
 
@@ -40,8 +40,8 @@ struct bl_resolve {
     bool started;
 };
 
-/* Reads the arguments of a resolver directive: addresses, valid=, ipv4=, ipv6=, status_zone=, local=.
- * NULL after an error was reported. */
+/* Reads the arguments of a resolver directive: addresses, valid=, ipv4=, ipv6=, status_zone=,
+ * local=. NULL after an error was reported. */
 bl_resolver *bl_resolver_read(bl_conf *cf, const bl_conf_node *node);
 /* What is used without a directive: /etc/resolv.conf, read on first use. Never NULL. */
 bl_resolver *bl_resolver_system(void);

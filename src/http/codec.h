@@ -21,9 +21,9 @@ typedef struct bl_codec {
      * codec calls r->body.on_ready when there is. BL_ERROR: r->body.status says which 4xx. */
     bl_status (*read_body)(bl_request *r, bl_str *to, bool *end);
 
-    /* The request is over, its response whole and sent (or `broken`): the exchange ends. The
-     * request must not touch its connection afterwards. */
-    void (*finish)(bl_request *r, bool broken);
+    /* The response is whole and sent (or `broken`): the exchange ends, the connection `c` serves
+     * the next or is closed. r->conn may already be a copy that outlives it. */
+    void (*finish)(bl_request *r, bl_conn *c, bool broken);
 
     /* An interim response: 100 Continue, 103 Early Hints. May be NULL. */
     bl_status (*send_interim)(bl_request *r, int status);

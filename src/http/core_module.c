@@ -13,10 +13,8 @@ static const bl_conf_word_value tokens_words[] = {
     {"off", BL_TOKENS_OFF}, {"on", BL_TOKENS_ON}, {"build", BL_TOKENS_BUILD}, {NULL, 0}};
 static const bl_conf_word_value ims_words[] = {
     {"off", BL_IMS_OFF}, {"exact", BL_IMS_EXACT}, {"before", BL_IMS_BEFORE}, {NULL, 0}};
-static const bl_conf_word_value lingering_words[] = {{"off", BL_LINGERING_OFF},
-                                                     {"on", BL_LINGERING_ON},
-                                                     {"always", BL_LINGERING_ALWAYS},
-                                                     {NULL, 0}};
+static const bl_conf_word_value lingering_words[] = {
+    {"off", BL_LINGERING_OFF}, {"on", BL_LINGERING_ON}, {"always", BL_LINGERING_ALWAYS}, {NULL, 0}};
 static const bl_conf_word_value body_file_words[] = {
     {"off", BL_BODY_FILE_OFF}, {"on", BL_BODY_FILE_ON}, {"clean", BL_BODY_FILE_CLEAN}, {NULL, 0}};
 static const bl_conf_word_value keepalive_disable_words[] = {
@@ -153,8 +151,7 @@ static bool read_limit_except(bl_conf *cf, const bl_directive *d BL_UNUSED,
     if (methods & BL_M_GET)
         methods |= BL_M_HEAD;
     outer->limit_except = (uint32_t)methods;
-    outer->limit_except_loc =
-        bl_location_pseudo(cf, node, BL_LOC_LIMIT_EXCEPT, BL_IN_LIMIT_EXCEPT);
+    outer->limit_except_loc = bl_location_pseudo(cf, node, BL_LOC_LIMIT_EXCEPT, BL_IN_LIMIT_EXCEPT);
     return outer->limit_except_loc != NULL;
 }
 
@@ -322,7 +319,8 @@ static bool merge(bl_conf *cf, int level, void *parent, void *child)
         core->error_log = cf->generation->log;
     if (core->types == BL_UNSET_PTR || core->types == NULL)
         core->types = bl_mime_defaults(cf);
-    core->mime = outer && outer->types == core->types ? outer->mime : bl_mime_table_new(cf, core->types);
+    core->mime =
+        outer && outer->types == core->types ? outer->mime : bl_mime_table_new(cf, core->types);
     return true;
 }
 
@@ -337,8 +335,7 @@ static const bl_http_module http = {.compile = compile};
 bl_module bl_http_core_module = {
     .name = "http_core",
     .directives = directives,
-    .size = {sizeof(bl_http_core_main), sizeof(bl_http_core_server),
-             sizeof(bl_http_core_location)},
+    .size = {sizeof(bl_http_core_main), sizeof(bl_http_core_server), sizeof(bl_http_core_location)},
     .merge = merge,
     .http = &http,
 };

@@ -21,13 +21,40 @@ struct bl_http_core_server {
     bl_str server_name; /* the first name: $server_name */
 };
 
-enum { BL_SATISFY_ALL, BL_SATISFY_ANY };
-enum { BL_TOKENS_OFF, BL_TOKENS_ON, BL_TOKENS_BUILD };
-enum { BL_IMS_OFF, BL_IMS_EXACT, BL_IMS_BEFORE };
-enum { BL_LINGERING_OFF, BL_LINGERING_ON, BL_LINGERING_ALWAYS };
-enum { BL_SYMLINKS_OFF, BL_SYMLINKS_ON, BL_SYMLINKS_IF_NOT_OWNER };
-enum { BL_BODY_FILE_OFF, BL_BODY_FILE_ON, BL_BODY_FILE_CLEAN };
-enum { BL_KEEPALIVE_DISABLE_NONE = 1, BL_KEEPALIVE_DISABLE_MSIE6 = 2, BL_KEEPALIVE_DISABLE_SAFARI = 4 };
+enum {
+    BL_SATISFY_ALL,
+    BL_SATISFY_ANY
+};
+enum {
+    BL_TOKENS_OFF,
+    BL_TOKENS_ON,
+    BL_TOKENS_BUILD
+};
+enum {
+    BL_IMS_OFF,
+    BL_IMS_EXACT,
+    BL_IMS_BEFORE
+};
+enum {
+    BL_LINGERING_OFF,
+    BL_LINGERING_ON,
+    BL_LINGERING_ALWAYS
+};
+enum {
+    BL_SYMLINKS_OFF,
+    BL_SYMLINKS_ON,
+    BL_SYMLINKS_IF_NOT_OWNER
+};
+enum {
+    BL_BODY_FILE_OFF,
+    BL_BODY_FILE_ON,
+    BL_BODY_FILE_CLEAN
+};
+enum {
+    BL_KEEPALIVE_DISABLE_NONE = 1,
+    BL_KEEPALIVE_DISABLE_MSIE6 = 2,
+    BL_KEEPALIVE_DISABLE_SAFARI = 4
+};
 
 /* A MIME type by file name extension. */
 typedef struct bl_mime_type {

@@ -161,8 +161,7 @@ static const bl_error_page_rule *find_rule(bl_request *r, int status)
 
     if (rules == NULL || (r->error_page && !r->loc->core->recursive_error_pages))
         return NULL;
-    BL_ARRAY_EACH(bl_error_page_rule, rule, rules)
-    {
+    BL_ARRAY_EACH (bl_error_page_rule, rule, rules) {
         if (rule->status == status)
             return rule;
     }

@@ -24,8 +24,7 @@ static bool merge_all(bl_conf *cf, bl_http *http)
 
     for (int level = 0; level < BL_LEVELS; level++)
         ok = bl_settings_merge(cf, &bl_http_modules, level, NULL, top->of[level]) && ok;
-    BL_ARRAY_EACH(bl_server *, server, &http->servers)
-    {
+    BL_ARRAY_EACH (bl_server *, server, &http->servers) {
         bl_settings *s = &(*server)->loc->settings;
         cf->settings = s;
         cf->block = (*server)->loc;
@@ -51,8 +50,7 @@ static bool finish(bl_conf *cf, bl_http *http)
 {
     bool ok = merge_all(cf, http);
 
-    BL_ARRAY_EACH(bl_server *, server, &http->servers)
-    {
+    BL_ARRAY_EACH (bl_server *, server, &http->servers) {
         cf->settings = &(*server)->loc->settings;
         ok = bl_location_finish_server(cf, *server) && ok;
     }

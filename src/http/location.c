@@ -1,9 +1,9 @@
 /* How a location is found.
  *
  * Prefix and exact locations of one level stand in a radix tree over their bytes; a walk down along
- * the URI passes every prefix of it that is a location, and the last one passed is the longest. Regex
- * locations follow in the order written, unless the prefix said ^~. Nested locations are a tree and a
- * list of their own in the location around them, searched before the regexes around it.
+ * the URI passes every prefix of it that is a location, and the last one passed is the longest.
+ * Regex locations follow in the order written, unless the prefix said ^~. Nested locations are a
+ * tree and a list of their own in the location around them, searched before the regexes around it.
  *
  *         ""
  *         └─ "/"  ─ loc "/"
@@ -35,7 +35,9 @@ struct bl_matcher {
 };
 typedef struct bl_matcher matcher;
 
-enum { INDEX_FROM = 4 };
+enum {
+    INDEX_FROM = 4
+};
 
 /* ------------------------------------------------------------- building */
 
@@ -147,8 +149,7 @@ bl_matcher *bl_matcher_build(bl_conf *cf, bl_array *children)
     matcher *m = BL_NEW(cf->pool, matcher);
     m->root = node_new(cf->pool, BL_STR_NONE);
     m->regexes = BL_NEW_ARRAY(cf->pool, bl_location *, children->count);
-    BL_ARRAY_EACH(bl_location *, loc, children)
-    {
+    BL_ARRAY_EACH (bl_location *, loc, children) {
         if ((*loc)->kind == BL_LOC_PREFIX || (*loc)->kind == BL_LOC_EXACT ||
             (*loc)->kind == BL_LOC_REGEX)
             add_location(cf, m, *loc);
@@ -280,8 +281,7 @@ bl_step bl_location_find(bl_request *r)
     int64_t most = r->loc->core->client_max_body_size;
     if (r->body.length > 0 && most > 0 && r->body.length > most && !r->body.discarded &&
         bl_request_is_main(r)) {
-        bl_log_write(BL_LOG_ERR, r->log, 0,
-                     "client intended to send too large body: %lld bytes",
+        bl_log_write(BL_LOG_ERR, r->log, 0, "client intended to send too large body: %lld bytes",
                      (long long)r->body.length);
         r->body.expected = false;
         r->lingering = true;
@@ -293,8 +293,7 @@ bl_step bl_location_find(bl_request *r)
 
 bl_location *bl_location_named(bl_server *server, bl_str name)
 {
-    BL_ARRAY_EACH(bl_location *, loc, &server->named)
-    {
+    BL_ARRAY_EACH (bl_location *, loc, &server->named) {
         if (bl_str_eq((*loc)->name, name))
             return *loc;
     }

@@ -8,8 +8,8 @@
 
 /* The `location` directive (for the core module's table). */
 bool bl_location_read(bl_conf *cf, const bl_directive *d, const bl_conf_node *node, void *field);
-/* A pseudo-location inside `parent` (if, limit_except): its settings are merged with the parent's, and
- * its block is applied in `context`. NULL after errors. */
+/* A pseudo-location inside `parent` (if, limit_except): its settings are merged with the parent's,
+ * and its block is applied in `context`. NULL after errors. */
 bl_location *bl_location_pseudo(bl_conf *cf, const bl_conf_node *node, bl_location_kind kind,
                                 uint32_t context);
 /* After all of http{} was read: merges settings downwards, builds matchers, compiles programs. */

@@ -26,13 +26,12 @@ bl_location *bl_location_new(bl_conf *cf, const bl_conf_node *node, bl_location_
     return loc;
 }
 
-static bool read_regex(bl_conf *cf, const bl_conf_node *node, int word, bl_str pattern, bool caseless,
-                       bl_location *loc)
+static bool read_regex(bl_conf *cf, const bl_conf_node *node, int word, bl_str pattern,
+                       bool caseless, bl_location *loc)
 {
     loc->kind = BL_LOC_REGEX;
     loc->name = pattern;
-    loc->regex_use =
-        bl_regex_use_new(cf, node, word, pattern, caseless ? BL_REGEX_CASELESS : 0);
+    loc->regex_use = bl_regex_use_new(cf, node, word, pattern, caseless ? BL_REGEX_CASELESS : 0);
     return loc->regex_use != NULL;
 }
 
@@ -95,8 +94,7 @@ static bool check_nesting(bl_conf *cf, const bl_conf_node *node, const bl_locati
                              "location \"%.*s\" cannot be inside the named location \"%.*s\"",
                              BL_STR_ARG(loc->name), BL_STR_ARG(outer->name));
     if (loc->kind == BL_LOC_NAMED)
-        return bl_conf_error(cf, node, 0,
-                             "named location \"%.*s\" can be on the server level only",
+        return bl_conf_error(cf, node, 0, "named location \"%.*s\" can be on the server level only",
                              BL_STR_ARG(loc->name));
     if (loc->kind != BL_LOC_REGEX && outer->kind != BL_LOC_REGEX &&
         !bl_str_starts(loc->name, outer->name))
@@ -167,15 +165,14 @@ static void lay_out_program(bl_conf *cf, bl_location *loc)
     int logs = 0;
 
     qsort(all->items, all->count, sizeof *program, by_rank);
-    BL_ARRAY_EACH(bl_handler, h, all)
-    {
+    BL_ARRAY_EACH (bl_handler, h, all) {
         if (h->phase == BL_PHASE_LOG)
             logs++;
         else
             program[loc->program_len++] = *h;
     }
-    program[loc->program_len++] = (bl_handler){
-        .run = bl_phase_no_content, .phase = BL_PHASE_CONTENT, .rank = UINT16_MAX};
+    program[loc->program_len++] =
+        (bl_handler){.run = bl_phase_no_content, .phase = BL_PHASE_CONTENT, .rank = UINT16_MAX};
     loc->program = program;
     if (logs == 0)
         return;
@@ -186,8 +183,7 @@ static void lay_out_program(bl_conf *cf, bl_location *loc)
 
 static bool is_gathered(const bl_filter *filter)
 {
-    BL_ARRAY_EACH(const bl_filter *, f, &gathered->filters)
-    {
+    BL_ARRAY_EACH (const bl_filter *, f, &gathered->filters) {
         if (*f == filter)
             return true;
     }
@@ -241,8 +237,7 @@ static bool finish_location(bl_conf *cf, bl_location *loc)
     ok = bl_settings_merge(cf, &bl_http_modules, BL_LOCATION, outer->of[BL_LOCATION],
                            loc->settings.of[BL_LOCATION]) &&
          compile(cf, loc);
-    BL_ARRAY_EACH(bl_location *, child, &loc->children)
-    {
+    BL_ARRAY_EACH (bl_location *, child, &loc->children) {
         ok = finish_location(cf, *child) && ok;
     }
     loc->nested = bl_matcher_build(cf, &loc->children);
@@ -257,12 +252,10 @@ bool bl_location_finish_server(bl_conf *cf, bl_server *server)
 
     cf->block = loc;
     ok = compile(cf, loc);
-    BL_ARRAY_EACH(bl_location *, child, &loc->children)
-    {
+    BL_ARRAY_EACH (bl_location *, child, &loc->children) {
         ok = finish_location(cf, *child) && ok;
     }
-    BL_ARRAY_EACH(bl_location *, named, &server->named)
-    {
+    BL_ARRAY_EACH (bl_location *, named, &server->named) {
         ok = finish_location(cf, *named) && ok;
     }
     server->matcher = bl_matcher_build(cf, &loc->children);

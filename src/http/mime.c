@@ -53,11 +53,9 @@ bl_mime_table *bl_mime_table_new(bl_conf *cf, const bl_array *types)
 
     while (size < types->count * 2)
         size *= 2;
-    bl_mime_table *table =
-        bl_pool_zalloc(cf->pool, sizeof *table + size * sizeof *table->entries);
+    bl_mime_table *table = bl_pool_zalloc(cf->pool, sizeof *table + size * sizeof *table->entries);
     table->mask = size - 1;
-    BL_ARRAY_EACH(bl_mime_type, type, types)
-    {
+    BL_ARRAY_EACH (bl_mime_type, type, types) {
         uint32_t at = bl_hash(type->exten.p, type->exten.len) & table->mask;
         while (table->entries[at].type.p && !bl_str_eq(table->entries[at].exten, type->exten))
             at = (at + 1) & table->mask;
@@ -118,8 +116,7 @@ bool bl_mime_set_has(const bl_mime_set *set, bl_str type)
         return false;
     if (set->any)
         return true;
-    BL_ARRAY_EACH(bl_str, one, &set->types)
-    {
+    BL_ARRAY_EACH (bl_str, one, &set->types) {
         if (bl_str_ieq(*one, type))
             return true;
     }

@@ -18,7 +18,8 @@ bl_str bl_mime_find(const bl_mime_table *table, bl_str exten);
 /* Type of the request's path: by r->exten from types, else default_type. */
 bl_str bl_mime_of(const bl_request *r);
 
-/* A set of MIME types as gzip_types, sub_filter_types … list them ("*": any). Field: bl_mime_set *. */
+/* A set of MIME types as gzip_types, sub_filter_types … list them ("*": any). Field: bl_mime_set *.
+ */
 typedef struct bl_mime_set bl_mime_set;
 extern const bl_type bl_type_mime_set;
 /* Whether a content type (parameters are ignored) is in it. */

@@ -92,8 +92,8 @@ static bl_status send_body(bl_request *r, bl_chain *chain)
 
 /* ------------------------------------------------------------- head */
 
-/* A head filter found that this response can't be sent (412, 416): another takes its place, and what
- * its producer still gives is thrown away. */
+/* A head filter found that this response can't be sent (412, 416): another takes its place, and
+ * what its producer still gives is thrown away. */
 static bl_status replace(bl_request *r, int status)
 {
     if (r->output.replaced)

@@ -71,8 +71,7 @@ static bl_step content(bl_request *r)
 
 static bool has_phase(const bl_array *handlers, bl_phase phase)
 {
-    BL_ARRAY_EACH(bl_handler, h, handlers)
-    {
+    BL_ARRAY_EACH (bl_handler, h, handlers) {
         if (h->phase == phase)
             return true;
     }
@@ -81,7 +80,8 @@ static bool has_phase(const bl_array *handlers, bl_phase phase)
 
 void bl_phases_add_core_steps(bl_conf *cf, bl_location *loc, bl_array *handlers)
 {
-    if (loc->kind == BL_LOC_SERVER || (loc->kind == BL_LOC_IF && loc->parent->kind == BL_LOC_SERVER))
+    if (loc->kind == BL_LOC_SERVER ||
+        (loc->kind == BL_LOC_IF && loc->parent->kind == BL_LOC_SERVER))
         bl_location_handler(cf, loc, BL_PHASE_FIND_LOCATION, 0, bl_location_find);
     if (has_phase(handlers, BL_PHASE_REWRITE))
         bl_location_handler(cf, loc, BL_PHASE_POST_REWRITE, 0, post_rewrite);

@@ -6,7 +6,8 @@
  *        step says a status         ─> error_page.c makes a response of it
  *        step says DONE, CLOSE      ─> respond ─> (output drained) ─> finish ─> log ─> free
  *
- * Everything else here is small print: who may wake whom, and what is left when the client is gone. */
+ * Everything else here is small print: who may wake whom, and what is left when the client is gone.
+ */
 #include "http/request.h"
 #include "http/body.h"
 #include "http/core_module.h"
@@ -329,8 +330,8 @@ bl_step bl_request_redirect_named(bl_request *r, bl_str name)
         return 500;
     }
     if (r->uri.len == 0) {
-        bl_log_write(BL_LOG_ERR, r->log, 0,
-                     "empty URI in redirect to named location \"%.*s\"", BL_STR_ARG(name));
+        bl_log_write(BL_LOG_ERR, r->log, 0, "empty URI in redirect to named location \"%.*s\"",
+                     BL_STR_ARG(name));
         return 500;
     }
     r->internal = true;

@@ -14,7 +14,8 @@
 #include "http/output.h"
 
 enum {
-    BL_REQUEST_MAGIC = 0x72657173
+    BL_REQUEST_MAGIC = 0x72657173,
+    BL_URI_CHANGES_MAX = 10,
 };
 
 /* Methods as bits, so that sets of them are one number (limit_except, cacheable methods). */
@@ -156,16 +157,17 @@ struct bl_request {
     uint64_t header_bytes, received_bytes; /* $request_length */
     uint64_t sent_before, body_sent;       /* $bytes_sent, $body_bytes_sent */
     int refs;                              /* things that still need it beside its own life */
-    bool waiting; /* a step said BL_WAIT; bl_request_wake is awaited */
-    bool running; /* inside the engine's loop */
-    bool woken;   /* woken before the step had said BL_WAIT */
-    bool at_start; /* posted to begin */
+    bool waiting;                          /* a step said BL_WAIT; bl_request_wake is awaited */
+    bool running;                          /* inside the engine's loop */
+    bool woken;                            /* woken before the step had said BL_WAIT */
+    bool at_start;                         /* posted to begin */
     bool finishing, logging, exchange_over, over, broken;
     const bl_handler *log_at;
-    bool keepalive; /* the connection may serve another */
-    bool lingering;
-    bool aborted;   /* the client went away */
-    bool head_only; /* no body is sent: HEAD, 304 … */
+    bool keepalive;      /* the connection may serve another */
+    bool lingering;      /* close by waiting for the client to do so */
+    bool reset_on_close; /* timed out: reset_timedout_connection */
+    bool aborted;        /* the client went away */
+    bool head_only;      /* no body is sent: HEAD, 304 … */
     bool expect_100;
     bool chunked_out;
     bool buffered_out; /* hold small output back (postpone_output) */
@@ -176,9 +178,10 @@ struct bl_request {
     /* A waiting handler's wish to know: called when the client is gone or the worker must end.
      * After it the request must be woken soon. NULL: the request runs on regardless. */
     void (*client_gone)(bl_request *r);
-    void *waiter;   /* for whoever waits */
-    bl_timer timer; /* auth_delay, limit_rate … */
-    bl_work work;   /* posted running */
+    void *waiter;                                          /* for whoever waits */
+    char *(*log_more)(bl_request *r, char *at, char *end); /* adds "upstream: …" to log lines */
+    bl_timer timer;                                        /* auth_delay, limit_rate … */
+    bl_work work;                                          /* posted running */
     int wake_step;
 };
 
@@ -228,6 +231,9 @@ static inline void *bl_request_ctx(const bl_request *r, const bl_module *m)
     return r->ctx ? r->ctx[m->index] : NULL;
 }
 void bl_request_set_ctx(bl_request *r, const bl_module *m, void *ctx);
+
+/* A log handler that said BL_WAIT is done. */
+void bl_request_log_done(bl_request *r);
 
 /* The path of a file for r->uri by root or alias, zero-terminated; *root_len: the part that came
  * from the configuration. False: an error was logged. */

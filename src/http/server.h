@@ -7,12 +7,19 @@
 
 typedef struct bl_server_name {
     bl_str name; /* lower case; without the "*." or ".*" of wildcards */
-    enum { BL_NAME_EXACT, BL_NAME_HEAD, BL_NAME_TAIL, BL_NAME_DOT, BL_NAME_REGEX } kind;
+    enum {
+        BL_NAME_EXACT,
+        BL_NAME_HEAD,
+        BL_NAME_TAIL,
+        BL_NAME_DOT,
+        BL_NAME_REGEX
+    } kind;
     struct bl_regex_use *regex;
     bl_server *server;
 } bl_server_name;
 
-/* An address that servers listen on: what a connection belongs to until its request names a server. */
+/* An address that servers listen on: what a connection belongs to until its request names a server.
+ */
 typedef struct bl_http_addr {
     bl_addr addr;
     bl_str text;
@@ -25,9 +32,9 @@ typedef struct bl_http_addr {
     /* compiled names */
     bl_server_name **exact; /* open addressing, size a power of two */
     uint32_t exact_mask;
-    bl_array wild;    /* bl_server_name: heads (*.x) and tails (x.*) */
-    bl_array regexes; /* bl_server_name */
-    bool single;      /* one server without regex names: nothing to look up */
+    bl_array wild;       /* bl_server_name: heads (*.x) and tails (x.*) */
+    bl_array regexes;    /* bl_server_name */
+    bool single;         /* one server without regex names: nothing to look up */
     bl_listener options; /* as asked for by listen */
 } bl_http_addr;
 

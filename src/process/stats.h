@@ -33,8 +33,8 @@ extern bl_stats *bl_stats_mine;
 
 /* Maps rows for `workers` processes; once, by the master before it forks. */
 void bl_stats_open(int workers);
-/* Makes row `worker` this process's. A new worker in a dead one's place takes over its counters, but
- * begins its gauges at 0. */
+/* Makes row `worker` this process's. A new worker in a dead one's place takes over its counters,
+ * but begins its gauges at 0. */
 void bl_stats_attach(int worker);
 /* The sum over all rows. */
 bl_stats bl_stats_sum(void);
