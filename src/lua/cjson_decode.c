@@ -170,11 +170,21 @@ static bool starts_invalid_number(const char *p)
     return *p == '+' || strncasecmp(p, "inf", 3) == 0 || strncasecmp(p, "nan", 3) == 0;
 }
 
-static BL_COLD const char *name_number(const char *p)
+/* In strict mode: no leading zero, no hexadecimal, no infinity, no NaN. */
+static bool is_strict(const char *p)
+{
+    p += *p == '-';
+    if (*p == '0')
+        return (unsigned)(p[1] - '0') >= 10 && (p[1] | 0x20) != 'x';
+    return !starts_invalid_number(p);
+}
+
+static BL_COLD const char *name_number(const decoder *d, const char *p)
 {
     double x;
+    bool good = d->cjson->decode_invalid_numbers || is_strict(p);
 
-    return bl_cjson_number_parse(p, &x) ? "T_NUMBER" : "invalid number";
+    return good && bl_cjson_number_parse(p, &x) ? "T_NUMBER" : "invalid number";
 }
 
 /* The name that messages give to the token at `p`. */
@@ -195,9 +205,9 @@ static BL_COLD const char *name_token(const decoder *d, const char *p)
         if (strncmp(p, tokens[i].text, strlen(tokens[i].text)) == 0)
             return tokens[i].name;
     if (*p == '-' || (unsigned)(*p - '0') < 10)
-        return name_number(p);
+        return name_number(d, p);
     if (d->cjson->decode_invalid_numbers && starts_invalid_number(p))
-        return name_number(p);
+        return name_number(d, p);
     return "invalid token";
 }
 
@@ -505,23 +515,13 @@ static const char *parse_object(decoder *d, const char *p)
 
 /* Values ---------------------------------------------------------------------------------- */
 
-/* In strict mode: no leading zero, no hexadecimal, no infinity, no NaN. */
-static bool is_strict(const char *p)
-{
-    p += *p == '-';
-    if (*p == '0')
-        return (unsigned)(p[1] - '0') >= 10 && (p[1] | 0x20) != 'x';
-    return !starts_invalid_number(p);
-}
-
 static BL_COLD const char *parse_odd_number(decoder *d, const char *p)
 {
     double x;
     const char *end = NULL;
 
-    if (!d->cjson->decode_invalid_numbers && !is_strict(p))
-        return fail_at(d, "value", "invalid number", p);
-    end = bl_cjson_number_parse(p, &x);
+    if (d->cjson->decode_invalid_numbers || is_strict(p))
+        end = bl_cjson_number_parse(p, &x);
     if (!end)
         return fail_at(d, "value", "invalid number", p);
     lua_pushnumber(d->L, x);

@@ -330,13 +330,13 @@ static inline void put_comma(encoder *e)
         put_newline(e);
 }
 
-/* Writes the closing bracket in the place of the last comma, or after the opening bracket when
- * nothing was written since `start`, an offset. */
-static inline void close_table(encoder *e, char bracket, size_t start)
+/* Writes the closing bracket in the place of the last comma, or right behind the opening bracket
+ * when all values were left out. */
+static inline void close_table(encoder *e, char bracket)
 {
     e->depth--;
     if (BL_LIKELY(e->cjson->indent == NULL)) {
-        if (e->p[-1] == ',' && (size_t)(e->p - e->buffer->p) > start + 1)
+        if (e->p[-1] == ',')
             e->p[-1] = bracket;
         else
             put_char(e, bracket);
@@ -383,7 +383,6 @@ static bool put_elements(encoder *e, int index, int from, int to)
 
 static bool put_array(encoder *e, int length)
 {
-    size_t start = offset(e);
     int index = lua_gettop(e->L);
 
     if (length == 0) {
@@ -393,7 +392,7 @@ static bool put_array(encoder *e, int length)
     open_table(e, '[');
     if (!put_elements(e, index, 1, length))
         return false;
-    close_table(e, ']', start);
+    close_table(e, ']');
     return true;
 }
 
@@ -423,8 +422,6 @@ static inline bool put_key(encoder *e, int index)
 /* An object whose first key and value are on the stack already. */
 static bool put_object(encoder *e)
 {
-    size_t start = offset(e);
-
     open_table(e, '{');
     do {
         size_t before = offset(e);
@@ -438,7 +435,7 @@ static bool put_object(encoder *e)
         }
         lua_pop(e->L, 1);
     } while (lua_next(e->L, -2));
-    close_table(e, '}', start);
+    close_table(e, '}');
     return true;
 }
 
@@ -529,14 +526,14 @@ static bool put_sequence(encoder *e)
             lua_pop(L, 2);
             if (!put_elements(e, index, key, last))
                 return false;
-            close_table(e, ']', start);
+            close_table(e, ']');
             return true;
         }
         if (!put_element(e))
             return false;
         lua_pop(L, 1);
         if (!lua_next(L, index)) {
-            close_table(e, ']', start);
+            close_table(e, ']');
             return true;
         }
         if (lua_type(L, -2) != LUA_TNUMBER || lua_tonumber(L, -2) != ++key)
