@@ -144,13 +144,13 @@ static bool scale(double x, int precision, double *scaled, int *exponent)
 /* The product in scale() is off by at most half a unit in its last place, a relative 2^-53. When
  * its fraction keeps more than twice that away from one half, rounding the product gives the same
  * digits as rounding the exact value would; otherwise (one number in some fifty) printf decides.
- * With 16 digits and more the error reaches one half: always printf. */
+ * With 16 digits and more the error reaches one half, so the caller leaves those to printf. */
 static char *print_fraction(char *to, double x, int precision)
 {
     double scaled;
     int exponent;
 
-    if (precision > 15 || !scale(x, precision, &scaled, &exponent))
+    if (!scale(x, precision, &scaled, &exponent))
         return NULL;
     uint64_t n = (uint64_t)scaled;
     double fraction = scaled - (double)n;
@@ -174,6 +174,28 @@ static char *print_fraction(char *to, double x, int precision)
     return put_fixed(to, digits, count, exponent);
 }
 
+/* The commonest fractions, those of one to three decimals: when the product with 10, 100 or 1000 is
+ * a whole number, its digits (but for zeros at the end) are those that are wanted, by the argument
+ * above. NULL otherwise. */
+static char *print_short(char *to, double x, int precision)
+{
+    for (int shift = 1; shift <= 3; shift++) {
+        double scaled = x * bl_cjson_power10[shift];
+        if (scaled >= 1e9 || scaled >= bl_cjson_power10[precision])
+            return NULL;
+        uint32_t n = (uint32_t)scaled;
+        if ((double)n == scaled) {
+            char digits[10];
+            for (; n % 10 == 0; shift--)
+                n /= 10;
+            int count = digit_count(n);
+            put_digits(digits, n, count);
+            return put_fixed(to, digits, count, count - 1 - shift);
+        }
+    }
+    return NULL;
+}
+
 char *bl_cjson_number_print(char *to, double x, int precision)
 {
     char *p = to;
@@ -186,6 +208,10 @@ char *bl_cjson_number_print(char *to, double x, int precision)
         if ((double)n == positive)
             return put_integer(p, n);
     }
-    p = print_fraction(p, positive, precision);
-    return p ? p : print_slowly(to, x, precision);
+    if (precision > 15)
+        return print_slowly(to, x, precision);
+    char *end = print_short(p, positive, precision);
+    if (!end)
+        end = print_fraction(p, positive, precision);
+    return end ? end : print_slowly(to, x, precision);
 }
