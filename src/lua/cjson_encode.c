@@ -54,7 +54,7 @@ void bl_cjson_buffer_free(bl_cjson_buffer *buffer)
 static BL_COLD void grow(encoder *e, size_t n)
 {
     bl_cjson_buffer *buffer = e->buffer;
-    size_t used = (size_t)(e->p - buffer->p);
+    size_t used = buffer->p ? (size_t)(e->p - buffer->p) : 0;
     size_t size = BL_MAX(buffer->size, FIRST_SIZE);
     char *p = NULL;
 
@@ -104,9 +104,10 @@ static void open_buffer(encoder *e, bl_cjson *cjson)
         lua_setmetatable(e->L, -2);
         lua_insert(e->L, -2);
     }
-    e->p = e->buffer->p;
-    e->end = e->p + e->buffer->size;
-    if (!e->p)
+    e->p = e->end = e->buffer->p;
+    if (e->p)
+        e->end += e->buffer->size;
+    else
         grow(e, FIRST_SIZE);
     e->buffer->busy = true;
 }
