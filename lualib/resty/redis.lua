@@ -242,7 +242,7 @@ end
 local function collect(pipeline, name, req)
     local count = pipeline.count + 1
     pipeline.count = count
-    pipeline[count] = req
+    pipeline.requests[count] = req
     pipeline.names[count] = name
 end
 
@@ -260,7 +260,10 @@ local function perform(self, name, req)
     end
     local res
     res, err = read_reply(self, sock)
-    if res ~= nil then
+    if res then
+        note_reply(self, name, res)
+        return res
+    elseif res == false then
         note_reply(self, name, res)
     end
     return res, err
@@ -338,7 +341,7 @@ end
 --- earlier init_pipeline has collected.
 ---@param n? integer about how many commands will come
 function _M.init_pipeline(self, n) -- luacheck: ignore
-    self._pipeline = { count = 0, names = {} }
+    self._pipeline = { count = 0, requests = {}, names = {} }
 end
 
 --- Ends collecting and forgets the commands.
@@ -364,8 +367,7 @@ function _M.commit_pipeline(self)
         return results
     end
     local names = pipeline.names
-    pipeline.names = nil
-    local sent, err = sock:send(pipeline)
+    local sent, err = sock:send(pipeline.requests)
     if not sent then
         return nil, err
     end
@@ -492,7 +494,10 @@ local function prepare(self, sock, opts, db)
     if not reused then
         return nil, err
     end
-    return reused > 0 and 1 or set_up(self, sock, opts, db)
+    if reused > 0 then
+        return 1
+    end
+    return set_up(self, sock, opts, db)
 end
 
 local function reset(self)
@@ -594,8 +599,11 @@ function _M.read_reply(self)
         return nil, "not subscribed"
     end
     local res, err = read_reply(self, sock)
+    if not res then
+        return res, err
+    end
     note_message(self, res)
-    return res, err
+    return res
 end
 
 -- Helpers ---------------------------------------------------------------------------------------
