@@ -13,12 +13,13 @@
  *
  * A parse_ function is called at the first byte of what it reads, returns the byte behind it, and
  * leaves one value on the stack; or it returns NULL with the message in its place. The way to a
- * message is slow on purpose: fail() looks at the offending token a second time to name it. */
-#include "lua/cjson_codec.h"
+ * message is slow on purpose: bl_cjson_fail() looks at the offending token a second time to name
+ * it. */
+#include "lua/cjson_decode.h"
+#include "lua/cjson_escape.h"
 #include "lua/cjson_number.h"
 
 #include <lauxlib.h>
-#include <strings.h>
 
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -29,14 +30,6 @@
 /* Strings with escapes up to this size are unescaped on the C stack. */
 #define SCRATCH 512
 
-typedef struct decoder {
-    lua_State *L;
-    const bl_cjson *cjson;
-    const char *start;
-    const char *end;
-    int depth;
-} decoder;
-
 /* One table that is being filled. */
 typedef struct filling {
     int at;      /* stack index of the table, or of the nil that holds its place */
@@ -45,188 +38,7 @@ typedef struct filling {
     int batch;   /* how many may wait */
 } filling;
 
-static const char *parse_value(decoder *d, const char *p);
-
-/* Errors ---------------------------------------------------------------------------------- */
-
-static const char *fail_at(decoder *d, const char *expected, const char *found, const char *p)
-{
-    lua_pushfstring(d->L, "Expected %s but found %s at character %d", expected, found,
-                    (int)(p - d->start) + 1);
-    return NULL;
-}
-
-static int hex_digit(char c)
-{
-    if ((unsigned)(c - '0') < 10)
-        return c - '0';
-    c |= 0x20;
-    return (unsigned)(c - 'a') < 6 ? c - 'a' + 10 : -1;
-}
-
-/* The four digits at `p`, or -1. Stops at the first other byte, so never reads past the end. */
-static int hex4(const char *p)
-{
-    int n = 0;
-
-    for (int i = 0; i < 4; i++) {
-        int digit = hex_digit(p[i]);
-        if (digit < 0)
-            return -1;
-        n = n << 4 | digit;
-    }
-    return n;
-}
-
-/* The code point of the \uXXXX at `*p`, or of the surrogate pair of two; moves `*p` behind it.
- * -1 when it is none. */
-static int parse_unicode(const char **p)
-{
-    const char *s = *p;
-    int high = hex4(s + 2);
-
-    *p = s + 6;
-    if (high < 0 || (high & 0xfc00) == 0xdc00)
-        return -1;
-    if ((high & 0xfc00) != 0xd800)
-        return high;
-    if (s[6] != '\\' || s[7] != 'u')
-        return -1;
-    int low = hex4(s + 8);
-    if (low < 0 || (low & 0xfc00) != 0xdc00)
-        return -1;
-    *p = s + 12;
-    return 0x10000 + ((high & 0x3ff) << 10 | (low & 0x3ff));
-}
-
-static char *put_utf8(char *to, int c)
-{
-    if (c < 0x80) {
-        *to++ = (char)c;
-        return to;
-    }
-    if (c < 0x800) {
-        *to++ = (char)(0xc0 | c >> 6);
-    } else {
-        if (c < 0x10000) {
-            *to++ = (char)(0xe0 | c >> 12);
-        } else {
-            *to++ = (char)(0xf0 | c >> 18);
-            *to++ = (char)(0x80 | (c >> 12 & 0x3f));
-        }
-        *to++ = (char)(0x80 | (c >> 6 & 0x3f));
-    }
-    *to++ = (char)(0x80 | (c & 0x3f));
-    return to;
-}
-
-/* What a one-letter escape stands for; 0 when there is no such escape. */
-static char escape_value(char c)
-{
-    switch (c) {
-    case '"':
-    case '\\':
-    case '/':
-        return c;
-    case 'b':
-        return '\b';
-    case 'f':
-        return '\f';
-    case 'n':
-        return '\n';
-    case 'r':
-        return '\r';
-    case 't':
-        return '\t';
-    default:
-        return 0;
-    }
-}
-
-/* Names what is wrong with the string whose first byte is at `p` and moves `*p` there; "T_STRING"
- * when nothing is. */
-static BL_COLD const char *name_string(const char **at)
-{
-    const char *p = *at;
-
-    while (*p && *p != '"') {
-        *at = p;
-        if (*p++ != '\\')
-            continue;
-        if (*p == 'u') {
-            p--;
-            if (parse_unicode(&p) < 0)
-                return "invalid unicode escape code";
-        } else if (!escape_value(*p++)) {
-            return "invalid escape code";
-        }
-    }
-    *at = p;
-    return *p ? "T_STRING" : "unexpected end of string";
-}
-
-static bool starts_invalid_number(const char *p)
-{
-    return *p == '+' || strncasecmp(p, "inf", 3) == 0 || strncasecmp(p, "nan", 3) == 0;
-}
-
-/* In strict mode: no leading zero, no hexadecimal, no infinity, no NaN. */
-static bool is_strict(const char *p)
-{
-    p += *p == '-';
-    if (*p == '0')
-        return (unsigned)(p[1] - '0') >= 10 && (p[1] | 0x20) != 'x';
-    return !starts_invalid_number(p);
-}
-
-static BL_COLD const char *name_number(const decoder *d, const char *p)
-{
-    double x;
-    bool good = d->cjson->decode_invalid_numbers || is_strict(p);
-
-    return good && bl_cjson_number_parse(p, &x) ? "T_NUMBER" : "invalid number";
-}
-
-/* The name that messages give to the token at `p`. */
-static BL_COLD const char *name_token(const decoder *d, const char *p)
-{
-    static const struct {
-        char text[6];
-        const char *name;
-    } tokens[] = {
-        {"{", "T_OBJ_BEGIN"},  {"}", "T_OBJ_END"}, {"[", "T_ARR_BEGIN"},
-        {"]", "T_ARR_END"},    {":", "T_COLON"},   {",", "T_COMMA"},
-        {"true", "T_BOOLEAN"}, {"null", "T_NULL"}, {"false", "T_BOOLEAN"},
-    };
-
-    if (p == d->end)
-        return "T_END";
-    for (size_t i = 0; i < BL_COUNTOF(tokens); i++)
-        if (strncmp(p, tokens[i].text, strlen(tokens[i].text)) == 0)
-            return tokens[i].name;
-    if (*p == '-' || (unsigned)(*p - '0') < 10)
-        return name_number(d, p);
-    if (d->cjson->decode_invalid_numbers && starts_invalid_number(p))
-        return name_number(d, p);
-    return "invalid token";
-}
-
-/* Pushes the message for a token at `p` that is not what was expected. Returns NULL. */
-static BL_COLD const char *fail(decoder *d, const char *expected, const char *p)
-{
-    if (*p != '"')
-        return fail_at(d, expected, name_token(d, p), p);
-    const char *at = p + 1;
-    const char *found = name_string(&at);
-    return fail_at(d, expected, found, strcmp(found, "T_STRING") == 0 ? p : at);
-}
-
-static BL_COLD const char *fail_depth(decoder *d, const char *p)
-{
-    lua_pushfstring(d->L, "Found too many nested data structures (%d) at character %d", d->depth,
-                    (int)(p - d->start) + 1);
-    return NULL;
-}
+static const char *parse_value(bl_cjson_decoder *d, const char *p);
 
 /* White space ----------------------------------------------------------------------------- */
 
@@ -257,7 +69,7 @@ static BL_COLD const char *skip_comments(const char *p)
     }
 }
 
-static inline const char *skip_space(const decoder *d, const char *p)
+static inline const char *skip_space(const bl_cjson_decoder *d, const char *p)
 {
     while (is_space(*p))
         p++;
@@ -269,7 +81,7 @@ static inline const char *skip_space(const decoder *d, const char *p)
 /* Strings --------------------------------------------------------------------------------- */
 
 /* The first quote, backslash or zero byte from `p` on. */
-static inline const char *find_special(const decoder *d, const char *p)
+static inline const char *find_special(const bl_cjson_decoder *d, const char *p)
 {
 #ifdef __SSE2__
     while (d->end - p >= 16) {
@@ -289,9 +101,30 @@ static inline const char *find_special(const decoder *d, const char *p)
     return p;
 }
 
+static char *put_utf8(char *to, int c)
+{
+    if (c < 0x80) {
+        *to++ = (char)c;
+        return to;
+    }
+    if (c < 0x800) {
+        *to++ = (char)(0xc0 | c >> 6);
+    } else {
+        if (c < 0x10000) {
+            *to++ = (char)(0xe0 | c >> 12);
+        } else {
+            *to++ = (char)(0xf0 | c >> 18);
+            *to++ = (char)(0x80 | (c >> 12 & 0x3f));
+        }
+        *to++ = (char)(0x80 | (c >> 6 & 0x3f));
+    }
+    *to++ = (char)(0x80 | (c & 0x3f));
+    return to;
+}
+
 /* Copies the string at `p` without its escapes to `to`, which is large enough: no escape is
  * shorter than what it stands for. Returns the closing quote and the new end, or NULL. */
-static const char *unescape(decoder *d, const char *p, char **to)
+static const char *unescape(bl_cjson_decoder *d, const char *p, char **to)
 {
     char *out = *to;
 
@@ -303,12 +136,12 @@ static const char *unescape(decoder *d, const char *p, char **to)
         if (*p != '\\')
             break;
         if (p[1] == 'u') {
-            int c = parse_unicode(&p);
+            int c = bl_cjson_unicode(&p);
             if (c < 0)
                 return NULL;
             out = put_utf8(out, c);
         } else {
-            char c = escape_value(p[1]);
+            char c = bl_cjson_escape_value(p[1]);
             if (!c)
                 return NULL;
             *out++ = c;
@@ -320,7 +153,7 @@ static const char *unescape(decoder *d, const char *p, char **to)
 }
 
 /* The closing quote of the string at `p`, or NULL. */
-static const char *find_end(const decoder *d, const char *p)
+static const char *find_end(const bl_cjson_decoder *d, const char *p)
 {
     for (;;) {
         p = find_special(d, p);
@@ -332,7 +165,7 @@ static const char *find_end(const decoder *d, const char *p)
     }
 }
 
-static const char *parse_escaped(decoder *d, const char *p)
+static const char *parse_escaped(bl_cjson_decoder *d, const char *p)
 {
     char scratch[SCRATCH];
     char *to = scratch;
@@ -354,7 +187,7 @@ static const char *parse_escaped(decoder *d, const char *p)
 }
 
 /* `p` is at the opening quote; `expected` is for the message. */
-static inline const char *parse_string(decoder *d, const char *p, const char *expected)
+static inline const char *parse_string(bl_cjson_decoder *d, const char *p, const char *expected)
 {
     const char *special = find_special(d, p + 1);
     const char *end;
@@ -364,26 +197,26 @@ static inline const char *parse_string(decoder *d, const char *p, const char *ex
         return special + 1;
     }
     end = parse_escaped(d, p + 1);
-    return end ? end : fail(d, expected, p);
+    return end ? end : bl_cjson_fail(d, expected, p);
 }
 
 /* Tables ---------------------------------------------------------------------------------- */
 
 /* Begins a table: checks the depth, reserves the stack. */
-static inline bool fill_begin(decoder *d, filling *f, const char *p)
+static inline bool fill_begin(bl_cjson_decoder *d, filling *f, const char *p)
 {
     lua_State *L = d->L;
 
     f->stored = f->waiting = 0;
     f->batch = BATCH;
     if (++d->depth > d->cjson->decode_max_depth) {
-        fail_depth(d, p);
+        bl_cjson_fail_depth(d, p);
         return false;
     }
     if (!lua_checkstack(L, 2 * BATCH + 8)) {
         f->batch = 1;
         if (!lua_checkstack(L, 10)) {
-            fail_depth(d, p);
+            bl_cjson_fail_depth(d, p);
             return false;
         }
     }
@@ -393,7 +226,7 @@ static inline bool fill_begin(decoder *d, filling *f, const char *p)
 }
 
 /* An array's waiting members move into it, the last one first. */
-static void store_elements(decoder *d, filling *f)
+static void store_elements(bl_cjson_decoder *d, filling *f)
 {
     lua_State *L = d->L;
 
@@ -407,7 +240,7 @@ static void store_elements(decoder *d, filling *f)
 }
 
 /* An object's waiting members move into it, in their order: of equal keys the last one counts. */
-static void store_members(decoder *d, filling *f)
+static void store_members(bl_cjson_decoder *d, filling *f)
 {
     lua_State *L = d->L;
 
@@ -430,7 +263,7 @@ static void store_members(decoder *d, filling *f)
     f->waiting = 0;
 }
 
-static const char *end_array(decoder *d, filling *f, const char *p)
+static const char *end_array(bl_cjson_decoder *d, filling *f, const char *p)
 {
     if (f->waiting || f->stored == 0)
         store_elements(d, f);
@@ -443,7 +276,7 @@ static const char *end_array(decoder *d, filling *f, const char *p)
     return p + 1;
 }
 
-static const char *parse_array(decoder *d, const char *p)
+static const char *parse_array(bl_cjson_decoder *d, const char *p)
 {
     filling f;
 
@@ -462,26 +295,26 @@ static const char *parse_array(decoder *d, const char *p)
         if (*p == ']')
             return end_array(d, &f, p);
         if (*p != ',')
-            return fail(d, "comma or array end", p);
+            return bl_cjson_fail(d, "comma or array end", p);
         p = skip_space(d, p + 1);
     }
 }
 
 /* "key" : value */
-static inline const char *parse_member(decoder *d, const char *p)
+static inline const char *parse_member(bl_cjson_decoder *d, const char *p)
 {
     if (*p != '"')
-        return fail(d, "object key string", p);
+        return bl_cjson_fail(d, "object key string", p);
     p = parse_string(d, p, "object key string");
     if (!p)
         return NULL;
     p = skip_space(d, p);
     if (*p != ':')
-        return fail(d, "colon", p);
+        return bl_cjson_fail(d, "colon", p);
     return parse_value(d, skip_space(d, p + 1));
 }
 
-static const char *end_object(decoder *d, filling *f, const char *p)
+static const char *end_object(bl_cjson_decoder *d, filling *f, const char *p)
 {
     if (f->waiting || f->stored == 0)
         store_members(d, f);
@@ -489,7 +322,7 @@ static const char *end_object(decoder *d, filling *f, const char *p)
     return p + 1;
 }
 
-static const char *parse_object(decoder *d, const char *p)
+static const char *parse_object(bl_cjson_decoder *d, const char *p)
 {
     filling f;
 
@@ -508,27 +341,27 @@ static const char *parse_object(decoder *d, const char *p)
         if (*p == '}')
             return end_object(d, &f, p);
         if (*p != ',')
-            return fail(d, "comma or object end", p);
+            return bl_cjson_fail(d, "comma or object end", p);
         p = skip_space(d, p + 1);
     }
 }
 
 /* Values ---------------------------------------------------------------------------------- */
 
-static BL_COLD const char *parse_odd_number(decoder *d, const char *p)
+static BL_COLD const char *parse_odd_number(bl_cjson_decoder *d, const char *p)
 {
     double x;
     const char *end = NULL;
 
-    if (d->cjson->decode_invalid_numbers || is_strict(p))
+    if (d->cjson->decode_invalid_numbers || bl_cjson_is_strict(p))
         end = bl_cjson_number_parse(p, &x);
     if (!end)
-        return fail_at(d, "value", "invalid number", p);
+        return bl_cjson_fail(d, "value", p);
     lua_pushnumber(d->L, x);
     return end;
 }
 
-static inline const char *parse_number(decoder *d, const char *p)
+static inline const char *parse_number(bl_cjson_decoder *d, const char *p)
 {
     double x;
     const char *end = bl_cjson_number_scan(p, &x);
@@ -539,14 +372,14 @@ static inline const char *parse_number(decoder *d, const char *p)
     return end;
 }
 
-static const char *parse_other(decoder *d, const char *p)
+static const char *parse_other(bl_cjson_decoder *d, const char *p)
 {
-    if (d->cjson->decode_invalid_numbers && starts_invalid_number(p))
+    if (d->cjson->decode_invalid_numbers && bl_cjson_starts_odd(p))
         return parse_odd_number(d, p);
-    return fail(d, "value", p);
+    return bl_cjson_fail(d, "value", p);
 }
 
-static const char *parse_value(decoder *d, const char *p)
+static const char *parse_value(bl_cjson_decoder *d, const char *p)
 {
     switch (*p) {
     case '"':
@@ -588,7 +421,7 @@ static const char *parse_value(decoder *d, const char *p)
 
 bool bl_cjson_decode(lua_State *L, const bl_cjson *cjson, const char *text, size_t len)
 {
-    decoder d = {L, cjson, text, text + len, 0};
+    bl_cjson_decoder d = {L, cjson, text, text + len, 0};
     int top = lua_gettop(L);
 
     if (len >= 2 && (!text[0] || !text[1])) {
@@ -600,7 +433,7 @@ bool bl_cjson_decode(lua_State *L, const bl_cjson *cjson, const char *text, size
         p = skip_space(&d, p);
         if (p == d.end)
             return true;
-        fail(&d, "the end", p);
+        bl_cjson_fail(&d, "the end", p);
     }
     lua_insert(L, top + 1);
     lua_settop(L, top + 1);

@@ -14,6 +14,7 @@
  * Lua's stack holds, per level, the table, the current key and its value. A function here that
  * returns false has pushed a message. */
 #include "lua/cjson_codec.h"
+#include "lua/cjson_escape.h"
 #include "lua/cjson_number.h"
 
 #include <lauxlib.h>
@@ -21,11 +22,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
-
-/* Strings are written in pieces, each with room for its longest possible form, \u00XX per byte. */
+/* Strings are written in pieces, each with room for its longest possible form. */
 #define PIECE 4096
 
 #define FIRST_SIZE 4096
@@ -121,119 +118,13 @@ static void close_buffer(encoder *e, const bl_cjson *cjson)
 
 /* Strings --------------------------------------------------------------------------------- */
 
-/* How a byte is escaped: not at all (0), by \u00XX ('u'), or by a letter. */
-static const char escapes[256] = {
-    'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'b',         't',           'n',         'u',
-    'f', 'r', 'u', 'u', 'u', 'u', 'u', 'u', 'u',         'u',           'u',         'u',
-    'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', ['"'] = '"', ['\\'] = '\\', ['/'] = '/', [127] = 'u',
-};
-
-static char *put_byte(const encoder *e, char *to, char c)
-{
-    static const char hex[] = "0123456789abcdef";
-    char escape = escapes[(unsigned char)c];
-
-    if (!escape || (c == '/' && e->slash != '/')) {
-        *to = c;
-        return to + 1;
-    }
-    to[0] = '\\';
-    to[1] = escape;
-    if (escape != 'u')
-        return to + 2;
-    to[2] = to[3] = '0';
-    to[4] = hex[c >> 4 & 15];
-    to[5] = hex[c & 15];
-    return to + 6;
-}
-
-#define EVERY(byte) (UINT64_C(0x0101010101010101) * (unsigned char)(byte))
-
-/* Whether some of the eight bytes of `x` is `c`. */
-static inline uint64_t has_byte(uint64_t x, char c)
-{
-    x ^= EVERY(c);
-    return (x - EVERY(1)) & ~x;
-}
-
-/* Whether some of the eight bytes has to be escaped. */
-static inline bool has_special(const encoder *e, uint64_t x)
-{
-    uint64_t hit = ((x - EVERY(0x20)) & ~x) | has_byte(x, '"') | has_byte(x, '\\') |
-                   has_byte(x, 127) | has_byte(x, e->slash);
-    return (hit & EVERY(0x80)) != 0;
-}
-
-static char *put_bytewise(const encoder *e, char *to, const char *p, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        to = put_byte(e, to, p[i]);
-    return to;
-}
-
-/* Fewer than 16 bytes: two words that overlap in the middle. */
-static inline char *put_short(const encoder *e, char *to, const char *p, size_t len)
-{
-    if (len >= 8) {
-        uint64_t a, b;
-        memcpy(&a, p, 8);
-        memcpy(&b, p + len - 8, 8);
-        if (has_special(e, a) || has_special(e, b))
-            return put_bytewise(e, to, p, len);
-        memcpy(to, &a, 8);
-        memcpy(to + len - 8, &b, 8);
-        return to + len;
-    }
-    if (len >= 4) {
-        uint32_t a, b;
-        memcpy(&a, p, 4);
-        memcpy(&b, p + len - 4, 4);
-        if (has_special(e, a | (uint64_t)b << 32))
-            return put_bytewise(e, to, p, len);
-        memcpy(to, &a, 4);
-        memcpy(to + len - 4, &b, 4);
-        return to + len;
-    }
-    return put_bytewise(e, to, p, len);
-}
-
-/* One piece; there is room for its longest form and 16 bytes more. */
-static inline char *put_piece(const encoder *e, char *to, const char *p, size_t len)
-{
-#ifdef __SSE2__
-    __m128i slash = _mm_set1_epi8(e->slash);
-
-    while (len >= 16) {
-        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
-        __m128i hit = _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('"')),
-                                   _mm_cmpeq_epi8(x, _mm_set1_epi8('\\')));
-        hit = _mm_or_si128(hit, _mm_cmpeq_epi8(x, _mm_set1_epi8(127)));
-        hit = _mm_or_si128(hit, _mm_cmpeq_epi8(x, slash));
-        hit = _mm_or_si128(hit, _mm_cmpeq_epi8(_mm_min_epu8(x, _mm_set1_epi8(0x1f)), x));
-        _mm_storeu_si128((__m128i *)(void *)to, x);
-        unsigned mask = (unsigned)_mm_movemask_epi8(hit);
-        if (!mask) {
-            p += 16, to += 16, len -= 16;
-            continue;
-        }
-        size_t n = (size_t)__builtin_ctz(mask);
-        to = put_byte(e, to + n, p[n]);
-        p += n + 1, len -= n + 1;
-    }
-#else
-    for (; len >= 16; p += 8, len -= 8)
-        to = put_short(e, to, p, 8);
-#endif
-    return put_short(e, to, p, len);
-}
-
 static BL_COLD void put_long_string(encoder *e, const char *p, size_t len)
 {
     put_char(e, '"');
     while (len > 0) {
         size_t n = BL_MIN(len, PIECE);
-        reserve(e, n * 6 + 16);
-        e->p = put_piece(e, e->p, p, n);
+        reserve(e, BL_CJSON_ESCAPE_ROOM(n));
+        e->p = bl_cjson_escape(e->p, p, n, e->slash);
         p += n, len -= n;
     }
     put_char(e, '"');
@@ -245,10 +136,10 @@ static inline void put_string(encoder *e, const char *p, size_t len)
         put_long_string(e, p, len);
         return;
     }
-    reserve(e, len * 6 + 18);
+    reserve(e, BL_CJSON_ESCAPE_ROOM(len) + 2);
     char *to = e->p;
     *to++ = '"';
-    to = put_piece(e, to, p, len);
+    to = bl_cjson_escape(to, p, len, e->slash);
     *to++ = '"';
     e->p = to;
 }
