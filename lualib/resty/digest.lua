@@ -1,4 +1,4 @@
---- resty.digest: message digests by OpenSSL. The modules resty.md5 and resty.sha* are one line each.
+--- resty.digest: message digests by OpenSSL; resty.md5 and resty.sha* are one line each.
 --
 --     local class = require("resty.digest").class("SHA256")
 --     local sha256 = class:new()

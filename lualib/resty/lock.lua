@@ -7,12 +7,13 @@
 --     …                                             -- alone here
 --     local ok, err = lock:unlock()
 --
--- The lock is a key of the dictionary with a value that nobody else has. It vanishes after `exptime`
--- seconds, so that a worker that dies does not keep it for ever; an object that is collected gives
--- its lock back. One object holds one lock at a time.
+-- The lock is a key of the dictionary with a value that nobody else has. It vanishes after
+-- `exptime` seconds, so that a worker that dies does not keep it for ever; an object that is
+-- collected gives its lock back. One object holds one lock at a time.
 --
--- Errors are nil and a message: "dictionary not found" (new), "timeout", "locked" (this object has a
--- lock already), "unlocked" (it has none, or the lock has expired), and what the dictionary reports.
+-- Errors are nil and a message: "dictionary not found" (new), "timeout", "locked" (this object has
+-- a lock already), "unlocked" (it has none, or the lock has expired), and what the dictionary
+-- reports.
 
 local getmetatable = getmetatable
 local min = math.min

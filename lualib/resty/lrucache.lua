@@ -14,8 +14,8 @@
 --
 -- Errors: new() returns nil and a message; nothing else fails.
 --
--- How it works: items live in slots 1 .. max_items. `hasht` finds the value of a key and `slots` its
--- slot; an FFI array of nodes threads the slots on two rings by their numbers, so nothing is
+-- How it works: items live in slots 1 .. max_items. `hasht` finds the value of a key and `slots`
+-- its slot; an FFI array of nodes threads the slots on two rings by their numbers, so nothing is
 -- allocated after new() and the collector has no nodes to visit:
 --
 --     node 0               head of the ring of used slots, most recent first

@@ -4,7 +4,8 @@
 --     local key = random.bytes(16, true)
 --     if not key then error("no random bytes") end
 --
--- OpenSSL's generator is a cryptographic one in either case; `strong` is accepted for compatibility.
+-- OpenSSL's generator is a cryptographic one in either case; `strong` is accepted for
+-- compatibility.
 
 local ffi = require "ffi"
 

@@ -12,8 +12,8 @@
 --
 -- Errors: new() returns nil and a message; nothing else fails.
 --
--- A string is hashed over all its bytes (with a seed of this process, so that nobody from outside can
--- choose keys that collide), a number by its value, another value by its text, tostring().
+-- A string is hashed over all its bytes (with a seed of this process, so that nobody from outside
+-- can choose keys that collide), a number by its value, another value by its text, tostring().
 
 local ffi = require "ffi"
 local bit = require "bit"
@@ -42,7 +42,8 @@ local _M = { _VERSION = "0.15" }
 ---@field bucket_sz integer number of hash buckets, a power of two
 local mt = { __index = _M }
 
--- The address of a fresh object and the time differ from process to process and from start to start.
+-- The address of a fresh object and the time differ from process to process and from start to
+-- start.
 local seed = tobit(tonumber(cast("uintptr_t", buckets_t(1))) % 2 ^ 31 + os.time())
 
 -- Products stay below 2^51: beyond that a double, and so tobit(), is not exact.
