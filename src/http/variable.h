@@ -29,6 +29,7 @@ struct bl_variable {
     const void *data;
     uint32_t flags;
     int index; /* of its slot; -1: not mentioned so far */
+    bl_str member; /* of a family's member that was mentioned: what is behind the prefix */
 };
 
 typedef struct bl_var_slot {

@@ -1,0 +1,488 @@
+/* Responses of HTTP/1: the head's text, chunked framing, and pushing bytes into the socket.
+ *
+ * Small pieces are copied behind one another into one buffer, so that a small response is one buffer
+ * and one system call, whatever number of pieces it was made of. */
+#include "core/time.h"
+#include "http/core_module.h"
+#include "http/error_page.h"
+#include "http/proto/h1.h"
+#include "http/value.h"
+#include "http/version.h"
+
+enum {
+    COPY_MAX = 2048, /* pieces up to this size are copied rather than sent from where they are */
+    FIXED_MAX = 512, /* the head's fixed fields, generously */
+};
+
+/* ------------------------------------------------------------- the queue */
+
+static void new_tail(bl_h1 *h, size_t size)
+{
+    h->tail = bl_buf_cached(size);
+    bl_chain_push(&h->out, h->tail);
+}
+
+static size_t tail_room(const bl_h1 *h)
+{
+    return h->tail ? (size_t)(h->tail->end - h->tail->last) : 0;
+}
+
+static void append(bl_h1 *h, const char *bytes, size_t len)
+{
+    if (tail_room(h) < len)
+        new_tail(h, len);
+    memcpy(h->tail->last, bytes, len);
+    h->tail->last += len;
+    h->queued += (off_t)len;
+}
+
+/* The piece itself, or its bytes. */
+static void append_piece(bl_h1 *h, bl_buf *b)
+{
+    off_t len = bl_buf_len(b);
+
+    if (len == 0) {
+        bl_buf_done(b);
+    } else if (!bl_buf_in_file(b) && len <= COPY_MAX) {
+        append(h, b->pos, (size_t)len);
+        bl_buf_done(b);
+    } else {
+        bl_chain_push(&h->out, b);
+        h->tail = NULL;
+        h->queued += len;
+    }
+}
+
+/* ------------------------------------------------------------- the head */
+
+static char *put(char *at, bl_str s)
+{
+    return bl_str_put(at, s);
+}
+
+#define PUT(at, literal) bl_str_put(at, BL_STR(literal))
+
+static char *put_field(char *at, bl_str name, bl_str value)
+{
+    at = put(at, name);
+    *at++ = ':';
+    *at++ = ' ';
+    if (value.len)
+        at = put(at, value);
+    *at++ = '\r';
+    *at++ = '\n';
+    return at;
+}
+
+static bl_str status_line(bl_request *r)
+{
+    bl_str line = r->out.status_line;
+
+    if (line.len == 0)
+        line = bl_status_line(r->out.status);
+    if (line.len == 0)
+        line = bl_pool_printf(r->pool, "%03d ", r->out.status);
+    return line;
+}
+
+static bl_str server_words(const bl_http_core_location *core)
+{
+    if (core->server_tokens == BL_TOKENS_OFF)
+        return BL_STR("Server: " BL_SERVER_NAME "\r\n");
+    if (core->server_tokens == BL_TOKENS_BUILD)
+        return BL_STR("Server: " BL_SERVER_BUILD "\r\n");
+    return BL_STR("Server: " BL_SERVER_VERSION "\r\n");
+}
+
+/* Location made absolute, as absolute_redirect and its sisters say. */
+static bl_str location_of(bl_request *r)
+{
+    const bl_http_core_location *core = r->loc->core;
+    bl_str to = r->out.location;
+    char text[BL_ADDR_TEXT];
+
+    if (to.p[0] != '/' || !core->absolute_redirect || (to.len > 1 && to.p[1] == '/'))
+        return to;
+    bool tls = r->conn->tls != NULL;
+    bl_str host = r->host;
+    if (core->server_name_in_redirect)
+        host = r->server->core->server_name;
+    else if (host.len == 0)
+        host = bl_str_of(text, bl_addr_text(bl_conn_local(r->conn), sizeof(struct sockaddr_un), text));
+    int port = bl_addr_port(bl_conn_local(r->conn));
+    bool usual = port == 0 || port == (tls ? 443 : 80);
+    if (!core->port_in_redirect || usual)
+        return bl_pool_printf(r->pool, "%s://%.*s%.*s", tls ? "https" : "http", BL_STR_ARG(host),
+                              BL_STR_ARG(to));
+    return bl_pool_printf(r->pool, "%s://%.*s:%d%.*s", tls ? "https" : "http", BL_STR_ARG(host),
+                          port, BL_STR_ARG(to));
+}
+
+/* How the body will be framed, and whether the connection can be kept after it. */
+static void decide_framing(bl_request *r)
+{
+    int status = r->out.status;
+    bool bodiless = status == 204 || status == 304 || (status >= 100 && status < 200);
+
+    if (bodiless) {
+        r->head_only = true;
+        if (status == 204)
+            r->out.content_length = -1;
+    }
+    if (status == 101) {
+        r->keepalive = false;
+        return;
+    }
+    if (r->out.content_length >= 0 || r->head_only)
+        return;
+    if (r->http_version >= 1001 && r->loc->core->chunked)
+        r->chunked_out = true;
+    else
+        r->keepalive = false;
+}
+
+static bool may_keep_alive(bl_request *r)
+{
+    const bl_http_core_location *core = r->loc->core;
+
+    if (!r->keepalive || bl_quitting || core->keepalive.timeout == 0)
+        return false;
+    return r->conn->requests < (uint64_t)core->keepalive_requests;
+}
+
+static char *put_content_type(char *at, bl_request *r)
+{
+    bl_response *out = &r->out;
+
+    at = PUT(at, "Content-Type: ");
+    at = put(at, out->content_type);
+    if (out->charset.len && !out->charset_done) {
+        at = PUT(at, "; charset=");
+        at = put(at, out->charset);
+    }
+    return PUT(at, "\r\n");
+}
+
+static char *put_connection(char *at, bl_request *r)
+{
+    int64_t seconds = r->loc->core->keepalive.header;
+
+    if (r->out.status == 101)
+        return PUT(at, "Connection: upgrade\r\n");
+    if (!r->keepalive)
+        return PUT(at, "Connection: close\r\n");
+    at = PUT(at, "Connection: keep-alive\r\n");
+    if (seconds >= 0) {
+        at = PUT(at, "Keep-Alive: timeout=");
+        at = bl_u64_write(at, (uint64_t)seconds);
+        at = PUT(at, "\r\n");
+    }
+    return at;
+}
+
+static size_t fields_size(bl_request *r, bl_str line, bl_str location)
+{
+    size_t size = FIXED_MAX + line.len + r->out.content_type.len + r->out.charset.len +
+                  location.len + r->out.etag.len;
+
+    BL_HEADERS_EACH(h, &r->out.headers)
+    {
+        size += h->name.len + h->value.len + 4;
+    }
+    return size;
+}
+
+static char *put_fixed(char *at, bl_request *r, bl_str line, bl_str location)
+{
+    bl_response *out = &r->out;
+
+    at = PUT(at, "HTTP/1.1 ");
+    at = put(at, line);
+    at = PUT(at, "\r\n");
+    if (!out->no_server)
+        at = put(at, server_words(r->loc->core));
+    if (!out->no_date) {
+        at = PUT(at, "Date: ");
+        at = put(at, bl_clock_http());
+        at = PUT(at, "\r\n");
+    }
+    if (out->content_type.len)
+        at = put_content_type(at, r);
+    if (out->content_length >= 0) {
+        at = PUT(at, "Content-Length: ");
+        at = bl_u64_write(at, (uint64_t)out->content_length);
+        at = PUT(at, "\r\n");
+    }
+    if (out->last_modified >= 0) {
+        at = PUT(at, "Last-Modified: ");
+        at = bl_time_http(at, out->last_modified);
+        at = PUT(at, "\r\n");
+    }
+    if (location.len)
+        at = put_field(at, BL_STR("Location"), location);
+    if (r->chunked_out)
+        at = PUT(at, "Transfer-Encoding: chunked\r\n");
+    return put_connection(at, r);
+}
+
+bl_status bl_h1_send_head(bl_request *r)
+{
+    bl_h1 *h = r->exchange;
+
+    if (r->http_version < 1000) {
+        r->keepalive = false;
+        return BL_OK; /* HTTP/0.9 knows no heads */
+    }
+    decide_framing(r);
+    r->keepalive = may_keep_alive(r);
+    bl_str line = status_line(r);
+    bl_str location = r->out.location.len ? location_of(r) : BL_STR_NONE;
+    size_t size = fields_size(r, line, location);
+    if (tail_room(h) < size)
+        new_tail(h, size);
+
+    char *start = h->tail->last;
+    char *at = put_fixed(start, r, line, location);
+    if (r->out.etag.len)
+        at = put_field(at, BL_STR("ETag"), r->out.etag);
+    BL_HEADERS_EACH(field, &r->out.headers)
+    {
+        at = put_field(at, field->name, field->value);
+    }
+    if (r->out.accept_ranges && !r->out.no_range)
+        at = PUT(at, "Accept-Ranges: bytes\r\n");
+    at = PUT(at, "\r\n");
+    BL_ASSERT(at <= h->tail->end);
+    h->head_len = at - start;
+    h->queued += h->head_len;
+    h->tail->last = at;
+    h->head_queued = true;
+    return BL_OK;
+}
+
+bl_status bl_h1_send_interim(bl_request *r, int status)
+{
+    bl_h1 *h = r->exchange;
+    bl_chain chain;
+
+    if (status != 100)
+        return BL_OK;
+    bl_chain_init(&chain);
+    bl_chain_push(&chain, bl_buf_ref(r->pool, BL_STR("HTTP/1.1 100 Continue\r\n\r\n")));
+    bl_status result = bl_conn_send(h->conn, &chain, 0);
+    r->sent_before = h->conn->sent;
+    return result == BL_ERROR ? BL_ERROR : BL_OK;
+}
+
+/* ------------------------------------------------------------- pushing */
+
+/* Bytes that limit_rate lets through now; 0: none, and *wait_ms says how long. -1: no limit. */
+static off_t allowance(bl_request *r, uint64_t *wait_ms)
+{
+    bl_h1 *h = r->exchange;
+
+    if (!r->limit_rate_set) {
+        r->limit_rate_set = true;
+        bl_value *value = r->loc->core->limit_rate;
+        r->limit_rate = value->constant ? bl_conf_size(value->text)
+                                        : bl_conf_size(bl_value_eval(r, value));
+    }
+    if (r->limit_rate <= 0)
+        return -1;
+    if (!r->limit_rate_after_set) {
+        r->limit_rate_after_set = true;
+        r->limit_rate_after = bl_conf_size(bl_value_eval(r, r->loc->core->limit_rate_after));
+    }
+    int64_t after = BL_MAX(r->limit_rate_after, 0);
+    int64_t sent = (int64_t)(h->conn->sent - r->sent_before);
+    int64_t may = r->limit_rate * (bl_clock_now.sec - r->start_sec + 1) - (sent - after);
+    if (may > 0)
+        return may;
+    *wait_ms = (uint64_t)(-may * 1000 / r->limit_rate + 1);
+    return 0;
+}
+
+static void fail(bl_h1 *h)
+{
+    bl_chain_done(&h->out);
+    h->tail = NULL;
+    h->queued = 0;
+}
+
+static void wait_writable(bl_h1 *h)
+{
+    bl_conn *c = h->conn;
+
+    h->waiting_writable = true;
+    c->io.on_write = bl_h1_on_writable;
+    c->timer.fire = bl_h1_out_timer;
+    bl_timer_set(&c->timer, (uint64_t)h->r->loc->core->send_timeout);
+}
+
+static void wait_delay(bl_h1 *h, uint64_t ms)
+{
+    bl_conn *c = h->conn;
+
+    h->delayed = h->waiting_writable = true;
+    c->timer.fire = bl_h1_out_timer;
+    bl_timer_set(&c->timer, BL_MAX(ms, 1u));
+}
+
+static bool rate_is_limited(const bl_request *r)
+{
+    const bl_value *value = r->loc->core->limit_rate;
+
+    return r->limit_rate_set ? r->limit_rate > 0
+                             : !value->constant || !bl_str_eq(value->text, BL_STR("0"));
+}
+
+/* Sends what is queued. */
+static bl_status push(bl_h1 *h)
+{
+    bl_request *r = h->r;
+    bl_conn *c = h->conn;
+    off_t limit = 0;
+    uint64_t wait_ms = 0;
+
+    if (c->error)
+        return BL_ERROR;
+    if (h->delayed)
+        return BL_AGAIN;
+    if (BL_UNLIKELY(rate_is_limited(r))) {
+        limit = allowance(r, &wait_ms);
+        if (limit == 0) {
+            wait_delay(h, wait_ms);
+            return BL_AGAIN;
+        }
+        limit = BL_MAX(limit, 0);
+    }
+    uint64_t before = c->sent;
+    h->tail = NULL;
+    bl_status status = bl_conn_send(c, &h->out, limit);
+    h->queued -= (off_t)(c->sent - before);
+    if (status == BL_ERROR)
+        return BL_ERROR;
+    if (bl_chain_empty(&h->out)) {
+        if (h->waiting_writable) {
+            h->waiting_writable = false;
+            bl_timer_stop(&c->timer);
+        }
+        return BL_OK;
+    }
+    if (status == BL_AGAIN)
+        wait_writable(h);
+    else if (allowance(r, &wait_ms) == 0)
+        wait_delay(h, wait_ms);
+    else
+        return push(h);
+    return BL_AGAIN;
+}
+
+static bl_status push_or_fail(bl_h1 *h)
+{
+    bl_status status = push(h);
+
+    if (status == BL_ERROR)
+        fail(h);
+    return status;
+}
+
+void bl_h1_on_writable(bl_io *io)
+{
+    bl_h1 *h = bl_conn_of(io)->data;
+
+    if (!h->waiting_writable || h->delayed)
+        return;
+    bl_status status = push_or_fail(h);
+    if (status == BL_AGAIN)
+        return;
+    h->waiting_writable = false;
+    if (status == BL_ERROR)
+        bl_request_abort(h->r);
+    else
+        bl_output_drained(h->r, BL_OK);
+}
+
+void bl_h1_out_timer(bl_timer *timer)
+{
+    bl_conn *c = BL_CONTAINER(timer, bl_conn, timer);
+    bl_h1 *h = c->data;
+
+    if (h->delayed) {
+        h->delayed = false;
+        bl_h1_on_writable(&c->io);
+        return;
+    }
+    c->timed_out = c->error = true;
+    bl_log_write(BL_LOG_INFO, h->r->log, 0, "client timed out");
+    h->r->reset_on_close = h->r->loc->core->reset_timedout_connection;
+    fail(h);
+    bl_request_abort(h->r);
+}
+
+/* ------------------------------------------------------------- bodies */
+
+static void put_chunk_size(bl_h1 *h, uint64_t len)
+{
+    static const char hex[] = "0123456789abcdef";
+    char line[18];
+    size_t at = sizeof line;
+
+    line[--at] = '\n';
+    line[--at] = '\r';
+    do {
+        line[--at] = hex[len & 15];
+        len >>= 4;
+    } while (len);
+    append(h, line + at, sizeof line - at);
+}
+
+static void put_trailers(bl_h1 *h)
+{
+    append(h, "0\r\n", 3);
+    BL_HEADERS_EACH(t, &h->r->out.trailers)
+    {
+        append(h, t->name.p, t->name.len);
+        append(h, ": ", 2);
+        append(h, t->value.p, t->value.len);
+        append(h, "\r\n", 2);
+    }
+    append(h, "\r\n", 2);
+}
+
+/* Moves the chain to the socket's queue, in chunks where that is the framing. */
+static void enqueue(bl_h1 *h, bl_chain *chain)
+{
+    bl_request *r = h->r;
+    off_t len = r->chunked_out ? bl_chain_len(chain) : 0;
+    bl_buf *b;
+
+    if (len > 0 && !r->head_only)
+        put_chunk_size(h, (uint64_t)len);
+    while ((b = bl_chain_shift(chain)) != NULL) {
+        h->flush |= b->flush;
+        h->eof |= b->eof;
+        append_piece(h, b);
+    }
+    if (r->head_only || !r->chunked_out)
+        return;
+    if (len > 0)
+        append(h, "\r\n", 2);
+    if (h->eof)
+        put_trailers(h);
+}
+
+bl_status bl_h1_send_body(bl_request *r, bl_chain *chain)
+{
+    bl_h1 *h = r->exchange;
+
+    enqueue(h, chain);
+    if (!h->eof && !h->flush && h->queued < r->loc->core->postpone_output)
+        return BL_OK;
+    h->flush = false;
+    if (bl_chain_empty(&h->out))
+        return BL_OK;
+    if (h->waiting_writable)
+        return h->conn->error ? BL_ERROR : BL_AGAIN;
+    return push_or_fail(h);
+}
