@@ -151,17 +151,17 @@ $(BUILD)/unit/lua/%: WHOLE_END := -Wl,--no-whole-archive
 VARIANT = $(MAKE) --no-print-directory test
 
 asan: packages-build packages-check ## the tests with the address and undefined-behaviour sanitizers
-	@$(VARIANT) BUILD=build-asan SANITIZER=address,undefined
+	+@$(VARIANT) BUILD=build-asan SANITIZER=address,undefined
 ubsan: packages-build packages-check ## the tests with the undefined-behaviour sanitizer alone
-	@$(VARIANT) BUILD=build-ubsan SANITIZER=undefined
+	+@$(VARIANT) BUILD=build-ubsan SANITIZER=undefined
 tsan: packages-build packages-check ## the tests with the thread sanitizer
-	@$(VARIANT) BUILD=build-tsan SANITIZER=thread
+	+@$(VARIANT) BUILD=build-tsan SANITIZER=thread
 
 cover: packages-build packages-check ## the tests, then the share of lines they reach, file by file
 	@mkdir -p build-cover && find build-cover -name '*.gcda' -delete
 	@$(MAKE) --no-print-directory BUILD=build-cover OPTIMISE='-O0 --coverage' build-cover/libbulan.a
 	@find build-cover -type d -exec chmod a+rwx {} +
-	-@$(VARIANT) BUILD=build-cover OPTIMISE='-O0 --coverage'
+	-+@$(VARIANT) BUILD=build-cover OPTIMISE='-O0 --coverage'
 	@tools/cover build-cover
 
 # ---- fuzzing ----
