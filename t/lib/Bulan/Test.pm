@@ -37,7 +37,7 @@ use Bulan::Test::Server;
 my @FUNCTIONS = qw(
     run_tests repeat_each plan blocks log_level workers worker_connections timeout master_on
     master_process_enabled env_to_nginx add_block_preprocessor html_dir server_root server_port
-    no_shuffle no_long_string no_diff no_root_location
+    no_shuffle no_long_string no_diff no_root_location check_accum_error_log no_check_leak
 );
 my @MORE = qw(ok is isnt like unlike is_deeply cmp_ok pass fail diag note skip done_testing BAIL_OUT);
 
@@ -96,6 +96,8 @@ sub no_shuffle       { }
 sub no_long_string   { }
 sub no_diff          { }
 sub no_root_location { }
+sub check_accum_error_log { }
+sub no_check_leak { }
 
 # A number of tests is not counted out here: a block without any fails, and the end is marked.
 sub plan {
@@ -142,6 +144,7 @@ my %KNOWN = map { $_ => 1 } qw(
     tcp_listen tcp_reply tcp_reply_delay tcp_query tcp_query_len tcp_no_close tcp_shutdown
     udp_listen udp_reply udp_reply_delay udp_query
     ONLY SKIP LAST skip_eval skip_nginx repeat_each description
+    no_http2 no_http3 no_check_leak no_check_accum_error_log quic_max_idle_timeout
 );
 
 sub run_block {
@@ -149,7 +152,7 @@ sub run_block {
 
     $_->($block) for @preprocessors;
     for ($block->section_names) {
-        die "unknown section $_\n" if !$KNOWN{$_};
+        die "unknown section $_\n" if !$KNOWN{$_} && !/^stap/;
     }
     if (my $why = skip_reason($block)) {
         Test::More->builder->skip($block->name . " - $why");
@@ -181,6 +184,7 @@ sub failures { scalar grep { !$_ } Test::More->builder->summary }
 sub skip_reason {
     my ($block) = @_;
 
+    return 'it looks into nginx with SystemTap' if grep { /^stap/ } $block->section_names;
     if (defined(my $rule = $block->get('skip_eval'))) {
         my ($code) = $rule =~ /^\s*\d+\s*:\s*(.*)/s or die "skip_eval needs 'COUNT: CODE'\n";
         return "skip_eval: $code" if Bulan::Test::Block::evaluate($code);
@@ -230,14 +234,15 @@ sub begin_block {
     );
 }
 
-# user_files: ">>> name [time]" lines, each followed by the content; or evaluated to a list of
+# What stands below html/: an index.html, as Test::Nginx users know it, and the section user_files:
+# ">>> name [time]" lines, each followed by the content; or evaluated to a list of
 # [name, content].
 sub user_files {
     my ($block) = @_;
     my $value = $block->get('user_files');
-    my %files;
+    my %files = ('index.html' => '<html><head><title>It works!</title></head><body>It works!</body></html>');
 
-    return {} if !defined $value;
+    return \%files if !defined $value;
     if (ref $value) {
         my @list = ref $value->[0] ? @$value : $value;
         $files{ $_->[0] } = $_->[1] for @list;

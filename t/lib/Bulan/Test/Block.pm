@@ -32,8 +32,9 @@ my %filter = (
 sub trim {
     my $text = shift;
     $text =~ s/\A(?:[ \t]*\n)+//;
-    $text =~ s/\s*\z/\n/ if $text =~ /\S/;
-    return $text =~ /\S/ ? $text : '';
+    return '' if $text !~ /\S/;
+    $text =~ s/\n(?:[ \t]*\n)*[ \t]*\z//;
+    return "$text\n";
 }
 
 sub evaluate {

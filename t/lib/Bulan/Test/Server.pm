@@ -31,6 +31,9 @@ use Bulan::Test::Process qw(patience wait_until wait_port);
 
 my @TREES;
 
+# The first line of a report. (Lua's errors say "runtime error", too, but not at FILE:LINE:COLUMN.)
+my $SANITIZER = qr/^.*(?:ERROR: \w+Sanitizer|WARNING: ThreadSanitizer)|^\S+:\d+:\d+: runtime error: /m;
+
 # new(OPTION => VALUE, ...)
 #
 #   config         inside server {}; without it there is no server {} of the runner's
@@ -428,8 +431,8 @@ sub problems {
             push @problems, "valgrind reports:\n" . head($text, 40) if $text =~ /\S/;
             next;
         }
-        if ($text =~ /^(.*(?:ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error: ).*)/ms) {
-            push @problems, "a sanitizer reports:\n" . head($1, 40);
+        if ($text =~ $SANITIZER) {
+            push @problems, "a sanitizer reports:\n" . head(substr($text, $-[0]), 40);
         }
         push @problems, "a panic: $1" if $text =~ /^(bulan: panic.*)/m;
         for my $line ($text =~ /^(.*\[(?:alert|emerg)\].*)$/mg) {
