@@ -223,6 +223,9 @@ static bool compile(bl_conf *cf, bl_location *loc)
     lay_out_program(cf, loc);
     loc->head_filters = lay_out_filters(cf, bl_head_filter_order, &heads);
     loc->body_filters = lay_out_filters(cf, bl_body_filter_order, &loc->body_filters_count);
+    while (loc->late_filters < loc->body_filters_count &&
+           !loc->body_filters[loc->late_filters]->late)
+        loc->late_filters++;
     gathered = NULL;
     return ok;
 }

@@ -1,6 +1,7 @@
 #include "http/output.h"
 #include "http/error_page.h"
 #include "http/request.h"
+#include "http/subrequest.h"
 
 /* What one body filter has in front of it and whether it is parked there. */
 typedef struct bl_stage {
@@ -157,11 +158,31 @@ bl_status bl_output_body(bl_request *r, bl_chain *chain)
         return o->failed ? BL_ERROR : BL_OK;
     }
     o->eof |= has_eof(chain);
+    if (BL_UNLIKELY(r->inlines != NULL) && bl_subrequest_hold_output(r, chain))
+        return BL_OK;
     if (BL_UNLIKELY(o->head_parked)) {
         bl_chain_append(&o->held, chain);
         return BL_AGAIN;
     }
     return send_body(r, chain);
+}
+
+bl_status bl_output_late(bl_request *r, bl_chain *chain)
+{
+    if (bl_output_head(r) == BL_ERROR || r->output.failed) {
+        bl_chain_done(chain);
+        return BL_ERROR;
+    }
+    if (r->output.head_parked) {
+        bl_chain_append(&r->output.held, chain);
+        return BL_AGAIN;
+    }
+    if (!bl_request_is_main(r) || r->loc->late_filters == r->loc->body_filters_count)
+        return to_codec(r, chain);
+    if (r->output.stages == NULL)
+        make_stages(r);
+    bl_chain_append(&r->output.stages[r->loc->late_filters].in, chain);
+    return pump(r);
 }
 
 bl_step bl_output_text(bl_request *r, int status, bl_str content_type, bl_str body)
@@ -225,7 +246,7 @@ bool bl_output_is_drained(const bl_request *r)
 {
     const bl_output *o = &r->output;
 
-    return !o->head_parked && !o->body_parked && !o->codec_full;
+    return !o->head_parked && !o->body_parked && !o->codec_full && r->inlines == NULL;
 }
 
 static void tell_drained(bl_request *r)
@@ -236,6 +257,11 @@ static void tell_drained(bl_request *r)
         return;
     r->output.drained = NULL;
     then(r, r->output.failed ? BL_ERROR : BL_OK);
+}
+
+void bl_output_check(bl_request *r)
+{
+    tell_drained(r);
 }
 
 void bl_output_when_drained(bl_request *r, void (*then)(bl_request *r, bl_status status))

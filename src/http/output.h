@@ -40,6 +40,12 @@ bl_status bl_output_flush(bl_request *r);
 void bl_output_when_drained(bl_request *r, void (*then)(bl_request *r, bl_status status));
 bool bl_output_is_drained(const bl_request *r);
 
+/* The output of an inline subrequest, which has been through the filters of its own location: it
+ * joins here at the first filter that is `late`. */
+bl_status bl_output_late(bl_request *r, bl_chain *chain);
+/* Something that keeps the output from being drained may be over. */
+void bl_output_check(bl_request *r);
+
 /* For a parked filter: it is done. `step`: BL_NEXT or BL_CLOSE. For body filters `out` is what goes
  * on to the next one; NULL for head filters. */
 void bl_output_resume(bl_request *r, bl_step step, bl_chain *out);

@@ -148,6 +148,7 @@ struct bl_request {
     uint16_t depth;
     int subrequests_left;      /* of the main request */
     struct bl_subrequest *sub; /* what a subrequest knows of its task; NULL for main */
+    bool inlines_pass;         /* their output is going out */
     struct bl_inline *inlines; /* output of inline subrequests, in order */
 
     /* life */

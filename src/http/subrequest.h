@@ -9,6 +9,7 @@
 #ifndef BL_HTTP_SUBREQUEST_H
 #define BL_HTTP_SUBREQUEST_H
 
+#include "http/body.h"
 #include "http/request.h"
 
 enum {
@@ -25,6 +26,7 @@ struct bl_subrequest {
     int status;                    /* final */
     void (*done)(bl_request *sub); /* called once, when it is over; the parent may be woken there */
     void *data;
+    struct bl_inline *place; /* inline: its turn in the parent's output */
 };
 
 typedef struct bl_subrequest_options {
@@ -43,6 +45,9 @@ typedef struct bl_subrequest_options {
 
 /* Makes one and posts it to run. NULL: too many or too deep (logged). */
 bl_request *bl_subrequest_new(bl_request *parent, const bl_subrequest_options *options);
+/* For output.c: bytes of a request whose inline subrequests are not all out yet wait behind them.
+ * False: there is none. */
+bool bl_subrequest_hold_output(bl_request *r, bl_chain *chain);
 /* Its answer is not wanted any more. */
 void bl_subrequest_cancel(bl_request *sub);
 

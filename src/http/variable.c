@@ -293,6 +293,11 @@ const bl_variable *bl_var_row(bl_http *http, int index)
     return ((bl_variable **)http->vars->indexed.items)[index];
 }
 
+size_t bl_var_count(const bl_http *http)
+{
+    return http->vars->indexed.count;
+}
+
 void bl_var_flush(bl_request *r)
 {
     const bl_variable **rows = r->http->vars->indexed.items;

@@ -67,6 +67,8 @@ bool bl_var_set_by_name(bl_request *r, bl_str name, bl_str value);
 /* For Lua: the slot index of a known name or -1 (then only bl_var_get_by_name helps). */
 int bl_var_find(bl_http *http, bl_str name);
 const bl_variable *bl_var_row(bl_http *http, int index);
+/* How many names have an index: slots of a request. */
+size_t bl_var_count(const bl_http *http);
 /* Forget what has been found, as an internal redirect does for volatile ones. */
 void bl_var_flush(bl_request *r);
 
