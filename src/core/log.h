@@ -64,7 +64,11 @@ typedef struct bl_log {
  * targets are replaced, never the object. */
 extern bl_log bl_log_process;
 
-/* Also to stderr, until a daemon has detached: what start-up has to say. */
+/* Its first targets: stderr, where a line is "bulan: [level] message". */
+extern const bl_log_targets *const bl_log_stderr_targets;
+
+/* Warnings and worse also to stderr in that form, until a daemon has detached: what start-up has to
+ * say. */
 extern bool bl_log_to_stderr;
 
 enum {
