@@ -13,6 +13,7 @@
 #include "process/pidfile.h"
 #include "process/process.h"
 #include "process/single.h"
+#include "process/stats.h"
 #include "process/upgrade.h"
 
 #include <config.h>
@@ -25,6 +26,10 @@
 /* Programs that start another server from Lua find the name of the binary here, through the FFI. */
 char **ngx_argv;
 int ngx_argc;
+
+enum {
+    STATS_ROWS = 2048, /* twice the most workers: those of two generations */
+};
 
 /* Until a configuration names a log. */
 static struct {
@@ -157,6 +162,7 @@ static int serve(bl_generation *g, bl_generation *inherited)
     if (!settle(g, detach))
         return 1;
     bl_log_write(BL_LOG_NOTICE, &bl_log_process, 0, "nginx/1.31.4 (bulan-%s)", BL_VERSION);
+    bl_stats_open(STATS_ROWS);
     return core->master_process ? bl_master_run(bl_opts.argv, core->daemon) : bl_single_run();
 }
 

@@ -86,45 +86,73 @@ void bl_generation_drop(bl_generation *g)
         bl_pool_free(g->pool);
 }
 
-static const bl_module_list *const lists[] = {&bl_main_modules, &bl_http_modules,
-                                              &bl_stream_modules};
-
-bool bl_generation_open(bl_generation *g)
+/* The lists whose modules take part: those of blocks that the configuration has. */
+static size_t lists_of(const bl_generation *g, const bl_module_list *lists[3])
 {
-    for (size_t l = 0; l < BL_COUNTOF(lists); l++) {
-        for (bl_module *const *m = lists[l]->modules; *m; m++) {
-            if ((*m)->open && !(*m)->open(g))
+    size_t count = 0;
+
+    lists[count++] = &bl_main_modules;
+    if (g->http)
+        lists[count++] = &bl_http_modules;
+    if (g->stream)
+        lists[count++] = &bl_stream_modules;
+    return count;
+}
+
+typedef bool (*hook)(const bl_module *module, bl_generation *g);
+
+static bool each_module(bl_generation *g, hook call)
+{
+    const bl_module_list *lists[3];
+    size_t count = lists_of(g, lists);
+
+    for (size_t l = 0; l < count; l++) {
+        for (int i = 0; i < lists[l]->count; i++) {
+            if (!call(lists[l]->modules[i], g))
                 return false;
         }
     }
     return true;
+}
+
+static bool open_one(const bl_module *module, bl_generation *g)
+{
+    return module->open == NULL || module->open(g);
+}
+
+static bool start_one(const bl_module *module, bl_generation *g)
+{
+    return module->start_worker == NULL || module->start_worker(g);
+}
+
+static bool quit_one(const bl_module *module, bl_generation *g)
+{
+    if (module->quit_worker)
+        module->quit_worker(g);
+    return true;
+}
+
+bool bl_generation_open(bl_generation *g)
+{
+    return each_module(g, open_one);
 }
 
 bool bl_generation_start_worker(bl_generation *g)
 {
-    for (size_t l = 0; l < BL_COUNTOF(lists); l++) {
-        for (bl_module *const *m = lists[l]->modules; *m; m++) {
-            if ((*m)->start_worker && !(*m)->start_worker(g))
-                return false;
-        }
-    }
-    return true;
+    return each_module(g, start_one);
 }
 
 void bl_generation_quit_worker(bl_generation *g)
 {
-    for (size_t l = 0; l < BL_COUNTOF(lists); l++) {
-        for (bl_module *const *m = lists[l]->modules; *m; m++) {
-            if ((*m)->quit_worker)
-                (*m)->quit_worker(g);
-        }
-    }
+    each_module(g, quit_one);
 }
 
 /* In the reverse order of starting. */
 void bl_generation_stop_worker(bl_generation *g)
 {
-    for (size_t l = BL_COUNTOF(lists); l-- > 0;) {
+    const bl_module_list *lists[3];
+
+    for (size_t l = lists_of(g, lists); l-- > 0;) {
         for (int i = lists[l]->count; i-- > 0;) {
             if (lists[l]->modules[i]->stop_worker)
                 lists[l]->modules[i]->stop_worker(g);

@@ -78,7 +78,8 @@ bl_zone *bl_zone_add(bl_conf *cf, bl_str name, size_t size, const void *owner);
 bool bl_zones_map(bl_generation *g, bl_generation *before);
 void bl_zones_keep(bl_generation *g, bl_generation *before);
 
-/* Call a hook of all modules of all lists; the first false ends it. */
+/* Call a hook of all modules whose blocks are there (main; http; stream); the first false ends it.
+ */
 bool bl_generation_open(bl_generation *g);
 bool bl_generation_start_worker(bl_generation *g);
 void bl_generation_quit_worker(bl_generation *g);

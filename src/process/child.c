@@ -2,6 +2,7 @@
 #include "core/mem.h"
 #include "core/time.h"
 #include "os/signal.h"
+#include "process/stats.h"
 #include "process/worker.h"
 
 #include <errno.h>
@@ -23,12 +24,13 @@ static void forget_all(void)
     }
 }
 
-static bl_child *add(pid_t pid, int number, int ready_fd)
+static bl_child *add(pid_t pid, int number, int row, int ready_fd)
 {
     bl_child *child = bl_zalloc(sizeof *child);
 
     child->pid = pid;
     child->number = number;
+    child->row = row;
     child->ready_fd = ready_fd;
     child->generation = bl_current->number;
     child->started = bl_now_ms();
@@ -37,10 +39,21 @@ static bl_child *add(pid_t pid, int number, int ready_fd)
     return child;
 }
 
+static bool row_taken(int row)
+{
+    BL_LIST_EACH (it, &bl_children) {
+        if (BL_CONTAINER(it, bl_child, link)->row == row)
+            return true;
+    }
+    return false;
+}
+
 bl_child *bl_child_start(int number)
 {
-    int ends[2];
+    int ends[2], row = 0;
 
+    while (row_taken(row))
+        row++;
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) {
         bl_log_write(BL_LOG_ALERT, &bl_log_process, errno, "pipe2() failed");
         return NULL;
@@ -50,12 +63,13 @@ bl_child *bl_child_start(int number)
     if (pid == 0) {
         close(ends[0]);
         forget_all();
+        bl_stats_attach(row);
         bl_worker_main(bl_current, number, ends[1]);
     }
     bl_signal_release();
     close(ends[1]);
     if (pid > 0)
-        return add(pid, number, ends[0]);
+        return add(pid, number, row, ends[0]);
     bl_log_write(BL_LOG_ALERT, &bl_log_process, errno,
                  "fork() failed while spawning \"worker process\"");
     close(ends[0]);

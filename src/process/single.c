@@ -4,6 +4,7 @@
 #include "process/core.h"
 #include "process/pidfile.h"
 #include "process/process.h"
+#include "process/stats.h"
 #include "process/worker.h"
 
 static void reload(void)
@@ -48,6 +49,7 @@ static void take_signals(void)
 int bl_single_run(void)
 {
     bl_process = BL_PROCESS_SINGLE;
+    bl_stats_attach(0);
     if (!bl_worker_start(bl_current, 0) || !bl_worker_watch_signals(take_signals))
         return 2;
     take_signals();
