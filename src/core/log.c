@@ -61,7 +61,7 @@ static void write_targets(bl_log_level level, const bl_log *log, bl_str line, bl
     bool said = false;
 
     for (bl_log_target *t = log->targets->first; t; t = t->next) {
-        if (t->level < level)
+        if (t->level < level && !log->debug)
             continue;
         if (t == &stderr_target) {
             write_terminal(level, message);

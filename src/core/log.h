@@ -58,6 +58,7 @@ typedef struct bl_log {
     const char *action;  /* ", while ACTION", or NULL */
     bl_log_describe_fn describe;
     void *data;
+    bool debug; /* all levels, whatever the targets take: debug_connection */
 } bl_log;
 
 /* Where a process logs when it has nothing better: stderr until the configuration is read. Its
@@ -75,7 +76,7 @@ enum {
     BL_LOG_MAX = 4096
 }; /* bytes of a line; ngx.log of longer text makes its own line */
 
-#define bl_log_on(log, lvl) BL_UNLIKELY((log)->targets->level >= (lvl))
+#define bl_log_on(log, lvl) BL_UNLIKELY((log)->targets->level >= (lvl) || (log)->debug)
 
 /* Logs when a target wants the level. `err` is an errno, 0 for none. */
 #define bl_log_write(lvl, log, err, ...)                                                           \

@@ -37,7 +37,8 @@ typedef struct bl_events_settings {
     int64_t accept_mutex_delay; /* ms; with the two below taken for compatibility */
     int64_t aio_requests, kqueue_changes, kqueue_events;
     int multi_accept, accept_mutex;
-    const char *use; /* poller's name, NULL: the system's best */
+    const char *use;            /* poller's name, NULL: the system's best */
+    bl_array *debug_connection; /* bl_cidr; NULL: none */
 } bl_events_settings;
 
 extern bl_module bl_core_module, bl_events_module;

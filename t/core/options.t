@@ -148,18 +148,20 @@ subtest 'values of the main context' => sub {
         ['error_log syslog:server=127.0.0.1:a;' => 'invalid port in syslog server "127.0.0.1:a"'],
         ['error_log syslog:server=127.0.0.1,facility=x;' => 'unknown syslog facility "x"'],
         ['error_log syslog:server=127.0.0.1,tag=a-b;'    => 'syslog "tag" only allows'],
+        ['events { debug_connection 300.1.1.1; } env x;' => 'host not found in debug_connection', 0, 1],
         ['ssl_engine foo;'              => 'the SSL engine "foo" is not available'],
         ['thread_pool a threads=0;'     => 'invalid threads value "threads=0"'],
     ) {
-        my ($conf, $message, $root) = @$_;
+        my ($conf, $message, $root, $whole) = @$_;
         next if $root && $>;
-        configure("$conf events {}\n");
+        configure($whole ? "$conf\n" : "$conf events {}\n");
         like((run('-t', '-p', $prefix))[0], qr/^bulan: \[emerg\] \Q$message\E.* in .*nginx\.conf:1$/m, $conf);
     }
     configure("load_module modules/ngx_http_lua_module.so;\nworker_cpu_affinity auto;\npcre_jit on;\n"
             . "worker_processes auto; thread_pool a threads=4; lock_file x; timer_resolution 1s;\n"
             . "error_log stderr; error_log memory:32k debug; worker_priority -5; worker_rlimit_core 1g;\n"
-            . "events { use epoll; accept_mutex on; accept_mutex_delay 1s; epoll_events 10; }\n");
+            . "events { use epoll; accept_mutex on; accept_mutex_delay 1s; epoll_events 10;\n"
+            . "debug_connection 127.0.0.0/8; debug_connection ::1; debug_connection unix:; }\n");
     is_deeply [run('-tq', '-p', $prefix)], ['', '', 0], 'all good';
 };
 
