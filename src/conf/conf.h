@@ -141,7 +141,12 @@ struct bl_module {
     bool (*create)(bl_conf *cf, int level, void *settings);           /* behind the unset fill */
     bool (*merge)(bl_conf *cf, int level, void *parent, void *child); /* behind the generic merge */
     bool (*finish)(bl_conf *cf, void *main_settings); /* whole configuration is merged */
-    bool (*start_worker)(bl_generation *generation);  /* in each worker, before it serves */
+    /* In the master, when zones are mapped and listeners open, before workers are forked; not by
+     * -t. False: the generation is given up. */
+    bool (*open)(bl_generation *generation);
+    bool (*start_worker)(bl_generation *generation); /* in each worker, before it serves */
+    /* A graceful shutdown begins: no new connections come, running requests go on. */
+    void (*quit_worker)(bl_generation *generation);
     void (*stop_worker)(bl_generation *generation);
     const void *http; /* const bl_http_module *, for modules of that room */
     int index;        /* within its list; set by bl_modules_number */
@@ -152,6 +157,7 @@ struct bl_module {
 typedef struct bl_module_list {
     bl_module *const *modules; /* ends with NULL */
     int count;
+    struct bl_names *names; /* rows by name; made by bl_modules_number (conf/names.h) */
 } bl_module_list;
 
 /* One configuration being read. */
@@ -183,6 +189,9 @@ static inline void *bl_settings_of(const bl_settings *s, int level, const bl_mod
     return s->of[level][module->index];
 }
 
+/* Calls the modules' finish hooks. */
+bool bl_modules_finish(bl_conf *cf, const bl_module_list *modules, void **main_settings);
+
 /* Applies the children of `block`, with cf->modules/context/settings/block as given for them and
  * put back afterwards. Goes on after an error, so that all errors of a file are reported. */
 bool bl_conf_apply(bl_conf *cf, const bl_conf_node *block, const bl_module_list *modules,
@@ -197,6 +206,8 @@ bool bl_conf_error(bl_conf *cf, const bl_conf_node *node, int word, const char *
 /* The same as a warning: the configuration is still good. */
 void bl_conf_warn(bl_conf *cf, const bl_conf_node *node, int word, const char *format, ...)
     BL_PRINTF(4, 5);
+/* What the next error or warning adds in a line of its own: a way out. */
+void bl_conf_hint(bl_conf *cf, const char *format, ...) BL_PRINTF(2, 3);
 /* invalid value "X" in "NAME" directive */
 bool bl_conf_invalid(bl_conf *cf, const bl_conf_node *node, int word);
 

@@ -16,8 +16,12 @@ typedef struct bl_zone {
     const void *owner; /* the module: two may not share a name */
     void *memory;      /* mapped before workers are forked */
     bool inherited;    /* memory comes from the generation before */
-    bool (*init)(struct bl_zone *zone, void *data);
+    bool borrowed;     /* and still belongs to it */
+    /* Called when it is mapped, before the fork; `before`: `data` of the zone that the memory was
+     * inherited from, else NULL. False: an error was logged. */
+    bool (*init)(struct bl_zone *zone, void *before);
     void *data;
+    const bl_conf_node *node; /* that named it first */
 } bl_zone;
 
 struct bl_generation {
@@ -67,6 +71,19 @@ void bl_generation_drop(bl_generation *g);
 /* The zone of that name and size; made when new. NULL after an error was reported (conflict).
  * `size` 0: only a reference to a zone defined elsewhere. */
 bl_zone *bl_zone_add(bl_conf *cf, bl_str name, size_t size, const void *owner);
+
+/* Maps the zones, or takes over those of `before` (may be NULL) that agree in name, size and owner.
+ * False after an error was logged. Until bl_zones_keep is called, memory that was taken over still
+ * belongs to `before`, and goes back to it when `g` is dropped. */
+bool bl_zones_map(bl_generation *g, bl_generation *before);
+void bl_zones_keep(bl_generation *g, bl_generation *before);
+
+/* Call a hook of all modules whose blocks are there (main; http; stream); the first false ends it.
+ */
+bool bl_generation_open(bl_generation *g);
+bool bl_generation_start_worker(bl_generation *g);
+void bl_generation_quit_worker(bl_generation *g);
+void bl_generation_stop_worker(bl_generation *g);
 
 /* The modules of the whole program, in src/modules.c. */
 extern bl_module_list bl_main_modules;   /* main and events contexts */

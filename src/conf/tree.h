@@ -12,6 +12,7 @@ typedef struct bl_conf_file {
     struct bl_conf_file *next; /* in the order first read */
     bl_str path;
     bl_str text;
+    bool command_line; /* the directives of -g: there are no lines to count */
 } bl_conf_file;
 
 /* A word: the directive's name or an argument, unquoted and unescaped. */

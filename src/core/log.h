@@ -58,20 +58,25 @@ typedef struct bl_log {
     const char *action;  /* ", while ACTION", or NULL */
     bl_log_describe_fn describe;
     void *data;
+    bool debug; /* all levels, whatever the targets take: debug_connection */
 } bl_log;
 
 /* Where a process logs when it has nothing better: stderr until the configuration is read. Its
  * targets are replaced, never the object. */
 extern bl_log bl_log_process;
 
-/* Also to stderr, until a daemon has detached: what start-up has to say. */
+/* Its first targets: stderr, where a line is "bulan: [level] message". */
+extern const bl_log_targets *const bl_log_stderr_targets;
+
+/* Warnings and worse also to stderr in that form, until a daemon has detached: what start-up has to
+ * say. */
 extern bool bl_log_to_stderr;
 
 enum {
     BL_LOG_MAX = 4096
 }; /* bytes of a line; ngx.log of longer text makes its own line */
 
-#define bl_log_on(log, lvl) BL_UNLIKELY((log)->targets->level >= (lvl))
+#define bl_log_on(log, lvl) BL_UNLIKELY((log)->targets->level >= (lvl) || (log)->debug)
 
 /* Logs when a target wants the level. `err` is an errno, 0 for none. */
 #define bl_log_write(lvl, log, err, ...)                                                           \

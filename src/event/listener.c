@@ -11,6 +11,8 @@ enum {
     BIND_PAUSE_US = 500000,
 };
 
+bool (*bl_listener_debug)(const struct sockaddr *peer);
+
 static const bl_log *log_of(const bl_listener *l)
 {
     return l->log.targets ? &l->log : &bl_log_process;
@@ -205,6 +207,7 @@ static void accept_one(bl_io *io)
     else
         memcpy(&c->peer, &peer.sa, BL_MIN((size_t)peer.len, sizeof c->peer));
     c->log.targets = log_of(l)->targets;
+    c->log.debug = bl_listener_debug && bl_listener_debug(&peer.sa);
     l->accepted(c);
 }
 

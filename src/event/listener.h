@@ -29,6 +29,9 @@ struct bl_listener {
     void *data; /* of the room that listens: bl_http_port * */
 };
 
+/* Whose connections log everything (debug_connection); NULL: nobody's. */
+extern bool (*bl_listener_debug)(const struct sockaddr *peer);
+
 /* Opens what is not inherited from `before` (may be NULL). Reports through the process's log; on
  * failure nothing of `g` stays open that was not inherited. */
 bool bl_listeners_open(bl_generation *g, bl_generation *before);

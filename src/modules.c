@@ -1,0 +1,34 @@
+/* What this server is made of. A new module is written beside its like, and its name added here. */
+#include "conf/generation.h"
+#include "process/core.h"
+#include "process/features.h"
+
+static bl_module *const main_modules[] = {
+    &bl_core_module,
+    &bl_events_module,
+    NULL,
+};
+
+static bl_module *const http_modules[] = {
+    NULL,
+};
+
+static bl_module *const stream_modules[] = {
+    NULL,
+};
+
+bl_module_list bl_main_modules = {.modules = main_modules};
+bl_module_list bl_http_modules = {.modules = http_modules};
+bl_module_list bl_stream_modules = {.modules = stream_modules};
+
+const char *const bl_feature_words[] = {
+    NULL,
+};
+
+const char *const bl_feature_modules[] = {
+    "ndk_http_module.so",
+    "ngx_http_lua_module.so",
+    "ngx_http_echo_module.so",
+    "ngx_http_headers_more_filter_module.so",
+    NULL,
+};

@@ -1,0 +1,110 @@
+#include "os/signal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+static const struct {
+    int number;
+    const char *name;
+} handled[] = {
+    {SIGHUP, "SIGHUP"},   {SIGQUIT, "SIGQUIT"}, {SIGTERM, "SIGTERM"},   {SIGINT, "SIGINT"},
+    {SIGUSR1, "SIGUSR1"}, {SIGUSR2, "SIGUSR2"}, {SIGWINCH, "SIGWINCH"}, {SIGCHLD, "SIGCHLD"},
+};
+
+enum {
+    NUMBERS = 65
+};
+
+static volatile sig_atomic_t pending[NUMBERS];
+static volatile sig_atomic_t sender[NUMBERS];
+static int wake[2] = {-1, -1};
+
+static void note(int number, siginfo_t *info, void *context BL_UNUSED)
+{
+    int saved = errno;
+
+    sender[number] = info ? info->si_pid : 0;
+    pending[number] = 1;
+    ssize_t ignored BL_UNUSED = write(wake[1], "", 1); /* full: it will wake up anyway */
+    errno = saved;
+}
+
+static bool install(void)
+{
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+    for (size_t i = 0; i < BL_COUNTOF(handled); i++) {
+        struct sigaction action = {.sa_sigaction = note, .sa_flags = SA_SIGINFO};
+        sigemptyset(&action.sa_mask);
+        if (sigaction(handled[i].number, &action, NULL) != 0)
+            return false;
+    }
+    return sigaction(SIGPIPE, &ignore, NULL) == 0 && sigaction(SIGSYS, &ignore, NULL) == 0;
+}
+
+bool bl_signal_open(void)
+{
+    for (int i = 0; i < 2; i++) {
+        if (wake[i] >= 0)
+            close(wake[i]);
+        wake[i] = -1;
+    }
+    if (pipe2(wake, O_NONBLOCK | O_CLOEXEC) != 0)
+        return false;
+    for (int i = 0; i < NUMBERS; i++)
+        pending[i] = 0;
+    return install();
+}
+
+int bl_signal_fd(void)
+{
+    return wake[0];
+}
+
+void bl_signal_drain(void)
+{
+    char bytes[64];
+
+    while (read(wake[0], bytes, sizeof bytes) == (ssize_t)sizeof bytes)
+        ;
+}
+
+bool bl_signal_take(int number, pid_t *from)
+{
+    if (!pending[number])
+        return false;
+    pending[number] = 0;
+    if (from)
+        *from = sender[number];
+    return true;
+}
+
+static void mask(int how)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    for (size_t i = 0; i < BL_COUNTOF(handled); i++)
+        sigaddset(&set, handled[i].number);
+    sigprocmask(how, &set, NULL);
+}
+
+void bl_signal_hold(void)
+{
+    mask(SIG_BLOCK);
+}
+
+void bl_signal_release(void)
+{
+    mask(SIG_UNBLOCK);
+}
+
+const char *bl_signal_name(int number)
+{
+    for (size_t i = 0; i < BL_COUNTOF(handled); i++) {
+        if (handled[i].number == number)
+            return handled[i].name;
+    }
+    return "signal";
+}

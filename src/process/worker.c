@@ -1,0 +1,165 @@
+#include "process/worker.h"
+#include "event/listener.h"
+#include "os/affinity.h"
+#include "os/limits.h"
+#include "os/signal.h"
+#include "os/title.h"
+#include "process/core.h"
+#include "process/process.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static bl_io signal_io;
+static void (*signals_arrived)(void);
+static bl_timer shutdown_timer;
+
+static void say(bl_log_level level, int err, const char *what)
+{
+    if (err)
+        bl_log_write(level, &bl_log_process, err, "%s failed", what);
+}
+
+/* Failures are said and lived with, except for the user: a worker never serves as root by
+ * accident. */
+static bool take_limits(const bl_core_settings *core, int number)
+{
+    const char *what;
+    cpu_set_t cpus;
+
+    if (core->priority)
+        say(BL_LOG_ALERT, bl_limits_priority(core->priority), "setpriority()");
+    if (core->rlimit_nofile)
+        say(BL_LOG_ALERT, bl_limits_files(core->rlimit_nofile), "setrlimit(RLIMIT_NOFILE)");
+    if (core->rlimit_core >= 0)
+        say(BL_LOG_ALERT, bl_limits_core(core->rlimit_core), "setrlimit(RLIMIT_CORE)");
+    if (bl_core_affinity(core, number, &cpus) && !bl_affinity_set(&cpus))
+        say(BL_LOG_ALERT, errno, "sched_setaffinity()");
+    if (geteuid() == 0 && core->user_name.len) {
+        int err = bl_limits_user(core->user_name.p, core->user, core->group, &what);
+        say(BL_LOG_EMERG, err, what);
+        if (err)
+            return false;
+    }
+    if (core->working_directory.len && chdir(core->working_directory.p) != 0)
+        bl_log_write(BL_LOG_ALERT, &bl_log_process, errno, "chdir(\"%s\") failed",
+                     core->working_directory.p);
+    return true;
+}
+
+static void on_signal(bl_io *io BL_UNUSED)
+{
+    bl_signal_drain();
+    signals_arrived();
+}
+
+bool bl_worker_watch_signals(void (*arrived)(void))
+{
+    signals_arrived = arrived;
+    signal_io = (bl_io){.level = true, .on_read = on_signal};
+    if (bl_io_add(&signal_io, bl_signal_fd()))
+        return true;
+    say(BL_LOG_ALERT, errno, "watching signals");
+    return false;
+}
+
+bool bl_worker_start(bl_generation *g, int number)
+{
+    const bl_events_settings *events = bl_events_of(g);
+
+    bl_worker = number;
+    if (!bl_loop_open(events->use, (int)events->events)) {
+        say(BL_LOG_EMERG, errno, "opening the event loop");
+        return false;
+    }
+    bl_conn_limit((unsigned)events->connections);
+    return bl_generation_start_worker(g) && bl_listeners_start(g, number);
+}
+
+static void out_of_time(bl_timer *timer BL_UNUSED)
+{
+    bl_log_write(BL_LOG_NOTICE, &bl_log_process, 0,
+                 "worker_shutdown_timeout ran out, %u connections are closed", bl_conn_used());
+    bl_terminating = true;
+}
+
+void bl_worker_quit(bl_generation *g)
+{
+    int64_t timeout = bl_core_of(g)->shutdown_timeout;
+
+    if (bl_exiting)
+        return;
+    bl_exiting = true;
+    bl_log_write(BL_LOG_NOTICE, &bl_log_process, 0, "gracefully shutting down");
+    bl_listeners_stop(g);
+    if (timeout > 0) {
+        shutdown_timer.fire = out_of_time;
+        shutdown_timer.weak = true;
+        bl_timer_set(&shutdown_timer, (uint64_t)timeout);
+    }
+    bl_generation_quit_worker(g);
+}
+
+bool bl_worker_turn(void)
+{
+    if (bl_exiting)
+        bl_conn_close_idle();
+    if (bl_terminating || (bl_exiting && bl_conn_used() == 0 && !bl_timer_any()))
+        return false;
+    bl_loop_turn(-1);
+    return true;
+}
+
+void bl_worker_stop(bl_generation *g)
+{
+    bl_timer_stop(&shutdown_timer);
+    bl_generation_stop_worker(g);
+    bl_loop_close();
+}
+
+static void take_signals(void)
+{
+    pid_t from;
+
+    if (bl_signal_take(SIGTERM, &from) || bl_signal_take(SIGINT, &from))
+        bl_terminating = true;
+    if (bl_signal_take(SIGQUIT, &from)) {
+        bl_title_set("nginx: worker process is shutting down");
+        bl_worker_quit(bl_current);
+    }
+    if (bl_signal_take(SIGUSR1, &from)) {
+        bl_log_write(BL_LOG_NOTICE, &bl_log_process, 0, "reopening logs");
+        bl_process_reopen(bl_current);
+    }
+    if (bl_signal_take(SIGCHLD, &from) && bl_process_child_hook)
+        bl_process_child_hook();
+}
+
+static bool begin(bl_generation *g, int number)
+{
+    bl_process = BL_PROCESS_WORKER;
+    bl_title_set("nginx: worker process");
+    bl_clock_update();
+    if (!bl_signal_open())
+        return false;
+    bl_signal_release();
+    srandom((unsigned)(getpid() ^ (pid_t)bl_clock_now.sec ^ (pid_t)(bl_clock_now.msec << 20)));
+    return take_limits(bl_core_of(g), number) && bl_worker_start(g, number) &&
+           bl_worker_watch_signals(take_signals);
+}
+
+void bl_worker_main(bl_generation *g, int number, int ready_fd)
+{
+    if (!begin(g, number))
+        exit(2);
+    ssize_t ignored BL_UNUSED = write(ready_fd, "", 1);
+    close(ready_fd);
+    take_signals(); /* what came before the loop watched */
+    while (bl_worker_turn())
+        ;
+    bl_log_write(BL_LOG_NOTICE, &bl_log_process, 0, "exiting");
+    bl_worker_stop(g);
+    bl_log_write(BL_LOG_NOTICE, &bl_log_process, 0, "exit");
+    exit(0);
+}

@@ -1,0 +1,196 @@
+# Master and workers: signals, reload, replaced workers, logs that are reopened, the pid file.
+use strict;
+use warnings;
+use lib 't/lib';
+use Test::More;
+use IO::Socket::INET;
+use Bulan::Test::Process 'wait_until';
+use Bulan::Test::Server;
+
+sub conf {
+    my ($more, $workers) = @_;
+    $workers ||= 1;
+    return "daemon off;\npid logs/nginx.pid;\nworker_processes $workers;\n"
+        . "error_log logs/error.log notice;\n$more\nevents {}\n";
+}
+
+# A server without a port: what is tested here needs none.
+sub server { return Bulan::Test::Server->new(conf => conf(@_), workers => $_[1] || 1) }
+
+sub title { Bulan::Test::Server::slurp("/proc/$_[0]/cmdline") =~ s/\0.*//sr }
+
+subtest 'processes and their names' => sub {
+    my $server = server('', 2)->start;
+    my @workers = $server->wait_workers;
+    is @workers, 2, 'two workers';
+    like title($server->master_pid), qr/^nginx: master process /, 'master';
+    ok wait_until(5, sub { title($workers[0]) eq 'nginx: worker process' }), 'worker';
+    is Bulan::Test::Server::slurp($server->path('logs/nginx.pid')), $server->master_pid . "\n", 'pid file';
+    if (!$>) {
+        my ($uid) = Bulan::Test::Server::slurp("/proc/$workers[0]/status") =~ /^Uid:\s+(\d+)/m;
+        is $uid, scalar getpwnam('nobody'), 'workers run as nobody';
+    }
+    ok $server->quit, 'quit';
+    ok !-e $server->path('logs/nginx.pid'), 'no pid file';
+    like $server->log, qr/gracefully shutting down.*exiting.*exited with code 0/s, 'log';
+};
+
+subtest 'reload' => sub {
+    my $server = server('')->start;
+    my ($old) = $server->wait_workers;
+    $server->configure(conf => conf('', 2), workers => 2);
+    ok $server->reload, 'new workers';
+    is scalar($server->wait_workers), 2, 'as many as are configured now';
+    like $server->wait_log('reconfiguring'), qr/signal 1 \(SIGHUP\) received from $$, reconfiguring/, 'log';
+
+    $server->mark;
+    my @now = $server->worker_pids;
+    $server->configure(conf => 'foo;');
+    $server->signal('HUP');
+    like $server->wait_log('unknown directive'), qr/\[emerg\].*unknown directive "foo" in/, 'a broken file: why';
+    ok $server->wait_log('the old one serves on'), 'and what follows';
+    is_deeply [$server->worker_pids], \@now, 'the workers stay';
+    $server->{allow} = [qr/unknown directive/];
+    $server->stop;
+};
+
+subtest 'a reload that fails late' => sub {
+    my $server = server('')->start;
+    my @workers = $server->wait_workers;
+    $server->configure(conf => conf('error_log logs/none/x.log;'));
+    $server->signal('HUP');
+    ok $server->wait_log(qr{open\(\) ".*none/x.log" failed \(2: No such file}), 'said';
+    ok $server->wait_log('the old one serves on'), 'refused';
+    is_deeply [$server->worker_pids], \@workers, 'the workers stay';
+    $server->configure(conf => conf(''));
+    ok $server->reload, 'a good one is taken';
+    $server->{allow} = [qr/none/];
+    $server->stop;
+};
+
+subtest 'pid file follows the configuration' => sub {
+    my $server = server('')->start;
+    my $pid = $server->master_pid;
+    $server->wait_workers;
+    $server->configure(conf => conf('') =~ s{logs/nginx.pid}{logs/other.pid}r);
+    ok $server->reload, 'reload';
+    is Bulan::Test::Server::slurp($server->path('logs/other.pid')), "$pid\n", 'the new';
+    ok !-e $server->path('logs/nginx.pid'), 'the old is gone';
+    $server->stop;
+};
+
+subtest 'a worker that dies' => sub {
+    my $server = server('')->start;
+    $server->{allow} = [qr/exited on signal 9/, qr/right after its start/];
+    my ($worker) = $server->wait_workers;
+    kill 'KILL', $worker;
+    ok $server->wait_log("worker process $worker exited on signal 9"), 'said';
+    ok wait_until(5, sub { my @now = $server->worker_pids; @now && $now[0] != $worker }), 'replaced';
+    $server->stop;
+};
+
+subtest 'workers that die again and again' => sub {
+    my $server = server('')->start;
+    $server->{allow} = [qr/exited on signal 9/, qr/right after its start/];
+    my %seen;
+    for my $round (1 .. 4) {
+        ok wait_until(10, sub { grep { !$seen{$_} } $server->worker_pids }), "worker $round";
+        kill 'KILL', $_ for grep { !$seen{$_}++ } $server->worker_pids;
+    }
+    ok $server->wait_log('it is started again in 800 ms'), 'the pause grows';
+    my @pauses = $server->log =~ /started again in (\d+) ms/g;
+    is "@pauses", '100 200 400 800', 'twice as long each time';
+    $server->stop;
+};
+
+subtest 'reopening logs' => sub {
+    my $server = server('')->start;
+    $server->wait_workers;
+    rename $server->path('logs/error.log'), $server->path('logs/old.log');
+    $server->mark;
+    $server->signal('USR1');
+    ok wait_until(5, sub { -e $server->path('logs/error.log') }), 'a new file';
+    if (!$>) {
+        ok wait_until(5, sub { ((stat $server->path('logs/error.log'))[4] || 0) == getpwnam 'nobody' }),
+            'which belongs to the workers';
+    }
+    $server->signal('HUP');
+    ok $server->wait_log('gracefully shutting down'), 'the worker writes there';
+    $server->stop;
+};
+
+subtest 'fast and graceful ends' => sub {
+    for my $signal (qw(TERM INT QUIT)) {
+        my $server = server('')->start;
+        $server->wait_workers;
+        my ($worker) = $server->worker_pids;
+        ok $server->stop(signal => $signal), $signal;
+        ok !kill(0, $worker), 'no worker is left';
+    }
+};
+
+subtest 'signals to a worker' => sub {
+    my $server = server('')->start;
+    my ($worker) = $server->wait_workers;
+    $server->signal('QUIT', $worker);
+    ok $server->wait_log("worker process $worker exited with code 0"), 'it ends';
+    ok wait_until(5, sub { my @now = $server->worker_pids; @now && $now[0] != $worker }), 'and is replaced';
+    $server->{allow} = [qr/right after its start/];
+    $server->stop;
+};
+
+subtest 'a single process' => sub {
+    my $server = server('master_process off;')->start;
+    is_deeply [$server->worker_pids], [], 'no workers';
+    $server->signal('HUP');
+    ok $server->wait_log('reconfiguring'), 'reloads';
+    $server->signal('USR1');
+    ok $server->wait_log('reopening logs'), 'reopens';
+    ok $server->quit, 'quits';
+    ok !-e $server->path('logs/nginx.pid'), 'no pid file';
+};
+
+subtest 'a daemon, and -s' => sub {
+    my $server = Bulan::Test::Server->new(conf => conf('') =~ s/daemon off/daemon on/r);
+    $server->start;
+    my $pid = $server->master_pid;
+    is scalar($server->wait_workers), 1, 'runs';
+    my @command = $server->command;
+    is system(@command, '-s', 'reload'), 0, 'reload';
+    ok $server->wait_log('gracefully shutting down'), 'is done';
+    is system(@command, '-s', 'quit'), 0, 'quit';
+    ok wait_until(5, sub { !kill 0, $pid }), 'is gone';
+    open my $saved, '>&', \*STDERR;
+    open STDERR, '>', $server->path('logs/said');
+    isnt system(@command, '-s', 'quit'), 0, 'nobody to signal';
+    open STDERR, '>&', $saved;
+    like Bulan::Test::Server::slurp($server->path('logs/said')),
+        qr{^bulan: \[error\] open\(\) ".*nginx.pid" failed \(2: No such file}m, 'said';
+    $server->stop(quiet => 1);
+};
+
+subtest 'working_directory' => sub {
+    my $server = server("working_directory conf;\n")->start;
+    my ($worker) = $server->wait_workers;
+    ok wait_until(5, sub { (readlink "/proc/$worker/cwd" || '') eq $server->path('conf') }),
+        'where the worker stands';
+    $server->stop;
+};
+
+subtest 'syslog' => sub {
+    my $socket = IO::Socket::INET->new(Proto => 'udp', LocalAddr => '127.0.0.1') or die;
+    my $port = $socket->sockport;
+    my $server = server("error_log syslog:server=127.0.0.1:$port,facility=local0,tag=moon notice;\n");
+    $server->start;
+    $server->wait_workers;
+    my $message = '';
+    local $SIG{ALRM} = sub { die "no message\n" };
+    alarm 5;
+    $socket->recv($message, 4096);
+    alarm 0;
+    like $message, qr{^<133>\w{3} [ \d]\d \d\d:\d\d:\d\d \S+ moon: \d{4}/\d\d/\d\d .*\[notice\] \d+#\d+: \S},
+        'a message';
+    $server->stop;
+};
+
+done_testing;

@@ -1,0 +1,89 @@
+# A new binary beside the old one: USR2, and then either of them goes.
+use strict;
+use warnings;
+use lib 't/lib';
+use Test::More;
+use Bulan::Test::Process 'wait_until';
+use Bulan::Test::Server;
+
+sub pid_in {
+    my ($server, $name) = @_;
+    my ($pid) = Bulan::Test::Server::slurp($server->path("logs/$name")) =~ /^(\d+)$/;
+    return $pid || 0;
+}
+
+sub start {
+    my $server = Bulan::Test::Server->new(
+        conf => "daemon @_;\npid logs/nginx.pid;\nerror_log logs/error.log notice;\nevents {}\n");
+    $server->start;
+    ok wait_until(5, sub { scalar(() = $server->worker_pids) }), 'a worker';
+    return $server;
+}
+
+# The new master's id.
+sub upgrade {
+    my ($server, $old) = @_;
+    kill 'USR2', $old;
+    ok wait_until(10, sub {
+        my $new = pid_in($server, 'nginx.pid');
+        return $new && $new != $old && pid_in($server, 'nginx.pid.oldbin') == $old;
+    }), 'two masters';
+    my $new = pid_in($server, 'nginx.pid');
+    ok wait_until(5, sub { scalar(() = $server->worker_pids($new)) }), 'the new one has a worker';
+    return $new;
+}
+
+sub gone {
+    my ($pid) = @_;
+    return wait_until(5, sub { !kill(0, $pid) || Bulan::Test::Server::slurp("/proc/$pid/stat") =~ /\) Z / });
+}
+
+subtest 'the new one stays' => sub {
+    my $server = start('on');
+    my $old = pid_in($server, 'nginx.pid');
+    my $new = upgrade($server, $old);
+
+    ok $server->wait_log("start new binary process $new"), 'said';
+    kill 'USR2', $new;
+    ok $server->wait_log('changing binary signal is ignored'), 'not a third one';
+
+    kill 'WINCH', $old;
+    ok wait_until(5, sub { !grep { $_ != $new } $server->worker_pids($old) }), 'WINCH: the old workers go';
+    kill 'HUP', $old;
+    ok wait_until(5, sub { grep { $_ != $new } $server->worker_pids($old) }), 'HUP: they come back';
+    kill 'QUIT', $old;
+    ok gone($old), 'the old master goes';
+    ok !-e $server->path('logs/nginx.pid.oldbin'), 'and its pid file';
+    is pid_in($server, 'nginx.pid'), $new, 'the new one is there';
+    kill 'QUIT', $new;
+    ok gone($new), 'until it is told';
+    ok !-e $server->path('logs/nginx.pid'), 'no pid file';
+    $server->stop(quiet => 1);
+};
+
+subtest 'the new one goes' => sub {
+    my $server = start('on');
+    my $old = pid_in($server, 'nginx.pid');
+    my $new = upgrade($server, $old);
+
+    kill 'WINCH', $old;
+    ok wait_until(5, sub { !grep { $_ != $new } $server->worker_pids($old) }), 'the old one rests';
+    kill 'TERM', $new;
+    ok wait_until(5, sub { pid_in($server, 'nginx.pid') == $old }), 'the pid file is the old one\'s again';
+    ok wait_until(5, sub { scalar(() = $server->worker_pids($old)) }), 'and it has workers';
+    kill 'QUIT', $old;
+    ok gone($old), 'the end';
+    $server->stop(quiet => 1);
+};
+
+subtest 'in the foreground' => sub {
+    my $server = start('off');
+    my $old = $server->master_pid;
+    my $new = upgrade($server, $old);
+
+    kill 'QUIT', $new;
+    ok wait_until(5, sub { pid_in($server, 'nginx.pid') == $old }), 'the new one goes';
+    $server->stop;
+};
+
+done_testing;
