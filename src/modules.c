@@ -1,15 +1,19 @@
 /* What this server is made of. A new module is written beside its like, and its name added here. */
 #include "conf/generation.h"
+#include "http/core_module.h"
+#include "http/http_block.h"
 #include "process/core.h"
 #include "process/features.h"
 
 static bl_module *const main_modules[] = {
     &bl_core_module,
     &bl_events_module,
+    &bl_http_block_module,
     NULL,
 };
 
 static bl_module *const http_modules[] = {
+    &bl_http_core_module,
     NULL,
 };
 
@@ -30,5 +34,13 @@ const char *const bl_feature_modules[] = {
     "ngx_http_lua_module.so",
     "ngx_http_echo_module.so",
     "ngx_http_headers_more_filter_module.so",
+    NULL,
+};
+
+const bl_filter *const bl_head_filter_order[] = {
+    NULL,
+};
+
+const bl_filter *const bl_body_filter_order[] = {
     NULL,
 };

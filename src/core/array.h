@@ -23,10 +23,20 @@ static inline void *bl_array_at(const bl_array *array, size_t index)
     return (char *)array->items + index * array->size;
 }
 
+static inline void *bl_array_items(const bl_array *array)
+{
+    return array ? array->items : NULL;
+}
+
+static inline uint32_t bl_array_count(const bl_array *array)
+{
+    return array && array->items ? array->count : 0;
+}
+
 /* for (TYPE *it over the items of `array`), which may be NULL */
 #define BL_ARRAY_EACH(type, it, array)                                                             \
-    for (__typeof__(type) *it = (array) ? (type *)(array)->items : NULL,                           \
-                          *it##_end = it ? it + (array)->count : NULL;                             \
+    for (__typeof__(type) *it = bl_array_items(array),                           \
+                          *it##_end = it + bl_array_count(array);                             \
          it != it##_end; it++)
 
 #endif

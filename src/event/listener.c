@@ -142,8 +142,28 @@ static void close_opened(bl_generation *g)
     }
 }
 
-bool bl_listeners_open(bl_generation *g, bl_generation *before)
+/* reuseport: a socket for each worker, the first of which stands in the list already. */
+static void multiply(bl_generation *g, int workers)
 {
+    bl_link *last = g->listeners.prev;
+
+    for (bl_link *it = g->listeners.next;; it = it->next) {
+        bl_listener *l = BL_CONTAINER(it, bl_listener, link);
+        for (int worker = 1; it != &g->listeners && l->worker == 0 && worker < workers; worker++) {
+            bl_listener *copy = bl_pool_alloc(g->pool, sizeof *copy);
+            *copy = *l;
+            copy->fd = -1;
+            copy->worker = worker;
+            bl_list_push(&g->listeners, &copy->link);
+        }
+        if (it == last || it == &g->listeners)
+            break;
+    }
+}
+
+bool bl_listeners_open(bl_generation *g, bl_generation *before, int workers)
+{
+    multiply(g, workers);
     BL_LIST_EACH (it, &g->listeners) {
         bl_listener *l = BL_CONTAINER(it, bl_listener, link);
         bl_listener *same = before ? find_same(before, l) : NULL;

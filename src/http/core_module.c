@@ -1,4 +1,5 @@
 #include "http/core_module.h"
+#include "http/core_vars.h"
 #include "http/error_page.h"
 #include "http/http_block.h"
 #include "http/location.h"
@@ -330,7 +331,7 @@ static bool compile(bl_conf *cf BL_UNUSED, bl_location *loc)
     return true;
 }
 
-static const bl_http_module http = {.compile = compile};
+static const bl_http_module http = {.variables = bl_core_vars_define, .compile = compile};
 
 bl_module bl_http_core_module = {
     .name = "http_core",

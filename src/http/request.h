@@ -165,6 +165,8 @@ struct bl_request {
     bool finishing, logging, exchange_over, over, broken;
     const bl_handler *log_at;
     bool keepalive;      /* the connection may serve another */
+    bool pipelined; /* its first bytes came with the request before */
+    uint64_t head_sent_bytes; /* of the response */
     bool lingering;      /* close by waiting for the client to do so */
     bool reset_on_close; /* timed out: reset_timedout_connection */
     bool aborted;        /* the client went away */

@@ -470,7 +470,7 @@ static bl_http_addr *covered_by(bl_http *http, const bl_http_addr *a)
     return NULL;
 }
 
-static bl_listener *add_listener(bl_conf *cf, bl_http_addr *a, bl_http_port *port, int worker)
+static bl_listener *add_listener(bl_conf *cf, bl_http_addr *a, bl_http_port *port)
 {
     bl_listener *l = BL_NEW(cf->pool, bl_listener);
 
@@ -480,7 +480,7 @@ static bl_listener *add_listener(bl_conf *cf, bl_http_addr *a, bl_http_port *por
     l->text = a->text;
     l->fd = -1;
     l->type = SOCK_STREAM;
-    l->worker = worker;
+    l->worker = a->options.reuseport ? 0 : -1; /* the other workers' are made when they are opened */
     l->ssl = a->ssl;
     l->proxy_protocol = a->proxy_protocol;
     l->accepted = bl_h1_accepted;
@@ -502,9 +502,7 @@ static void add_port(bl_conf *cf, bl_http *http, bl_http_addr *a)
             *(bl_http_addr **)bl_array_push(&port->addrs) = *other;
     }
     *(bl_http_addr **)bl_array_push(&port->addrs) = a;
-    int sockets = a->options.reuseport ? bl_conf_workers(cf) : 1;
-    for (int i = 0; i < sockets; i++)
-        add_listener(cf, a, port, a->options.reuseport ? i : -1);
+    add_listener(cf, a, port);
 }
 
 bool bl_server_finish_all(bl_conf *cf, bl_http *http)

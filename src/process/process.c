@@ -33,7 +33,7 @@ bool bl_process_open(bl_generation *g, bl_generation *before)
         return false;
     bl_log_process.targets = g->log;
     warn_about_files(g);
-    if (!bl_listeners_open(g, before)) {
+    if (!bl_listeners_open(g, before, (int)bl_core_of(g)->workers)) {
         bl_log_process.targets = log;
         return false;
     }

@@ -640,6 +640,7 @@ static void start_next(bl_conn *c, bl_http_addr *addr, const char *rest, size_t 
     memcpy(h->buf, rest, len);
     h->last += len;
     h->received_before = c->received - len;
+    h->r->pipelined = true;
     c->work.run = next_pipelined;
     c->io.on_read = nothing;
     bl_work_post(&c->work);

@@ -254,6 +254,7 @@ bl_status bl_h1_send_head(bl_request *r)
     at = PUT(at, "\r\n");
     BL_ASSERT(at <= h->tail->end);
     h->head_len = at - start;
+    r->head_sent_bytes = (uint64_t)h->head_len;
     h->queued += h->head_len;
     h->tail->last = at;
     h->head_queued = true;
