@@ -268,9 +268,9 @@ START_TEST(keys_are_visited_once)
 
     for (i = 0; i < 100; i++) {
         snprintf(filler + 30000, 16, "%06d", i);
-        ck_assert_int_eq(set(dict, bl_str_of(filler + i * 100, (size_t)(30006 - i * 100)),
-                             number(i), NULL),
-                         BL_DICT_OK);
+        ck_assert_int_eq(
+            set(dict, bl_str_of(filler + i * 100, (size_t)(30006 - i * 100)), number(i), NULL),
+            BL_DICT_OK);
     }
     bl_dict_keys(dict, 0, 1, mark_key, seen);
     for (i = 0; i < 100; i++)
@@ -609,5 +609,5 @@ UNIT_MAIN("dict", values_keep_their_type, values_replace_each_other,
           expired_lists_give_all_their_room, small_zones_have_the_pages_that_programs_expect,
           small_entries_share_the_first_page, too_large_a_value, pages_merge_for_a_larger_value,
           safe_set_evicts_nothing, least_recently_used_goes_first, a_key_in_use_survives,
-          expired_entries_go_before_others, large_values_always_fit,
-          large_values_fit_across_shards, a_full_zone_changes_its_sizes, incr_and_replace_evict_too)
+          expired_entries_go_before_others, large_values_always_fit, large_values_fit_across_shards,
+          a_full_zone_changes_its_sizes, incr_and_replace_evict_too)

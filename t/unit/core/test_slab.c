@@ -58,8 +58,7 @@ START_TEST(sizes_waste_little)
         if (size > 32 && size <= 2048)
             ck_assert_uint_lt(bl_slab_room(f.slab, chunk), size + size / 2 + 16);
         if (size > 2048)
-            ck_assert_uint_eq(bl_slab_room(f.slab, chunk),
-                              BL_ALIGN(size, (size_t)BL_SLAB_PAGE));
+            ck_assert_uint_eq(bl_slab_room(f.slab, chunk), BL_ALIGN(size, (size_t)BL_SLAB_PAGE));
         bl_slab_free(f.slab, &f.heap[0], chunk);
     }
     check(&f);
