@@ -5,8 +5,8 @@ enum {
     SWEEP_WHOLE = 1024, /* a shard with so many slots is looked at whole */
     LRU_STEPS = 128,    /* to find a used entry's new place in the ring */
     LRU_MOVES = 64,     /* used entries given a new place before one is evicted all the same */
-    EVICT_SOME = 32,    /* entries evicted for each page wanted, and one page more, ... */
-    EVICT_MOST = 1024,  /* ... and in all, before a stretch of pages is cleared */
+    EVICT_SOME = 32,    /* entries evicted, and as many for each page wanted, ... */
+    EVICT_MOST = 1024,  /* ... but no more than this, before a stretch of pages is cleared */
 };
 
 static uint64_t read64(const char *p)
@@ -316,10 +316,19 @@ static void evict_chunk(void *arg, void *chunk)
     evict(ev->dict, owner_of(ev->dict, entry), entry, ev->need);
 }
 
+/* How many entries to evict by age in the hope of room for `size`. Where shards share the zone, the
+ * neighbours of a shard's pages are not its own, so that it would not help to evict many. */
+static uint32_t patience(const bl_dict *dict, size_t size, const bl_need *need)
+{
+    if (dict->shard_bits > 0)
+        return need->all ? 0 : EVICT_SOME;
+    return BL_MIN(EVICT_SOME * (uint64_t)(1 + bl_slab_run_pages(size)), EVICT_MOST);
+}
+
 /* Evicts the least recently used until there is room, up to a limit. */
 static void *evict_oldest(bl_dict *dict, bl_shard *shard, size_t size, bl_need *need)
 {
-    uint32_t left = EVICT_SOME * (1 + BL_MIN(bl_slab_run_pages(size), EVICT_MOST / EVICT_SOME));
+    uint32_t left = patience(dict, size, need);
     bl_entry *entry;
     void *chunk;
 
