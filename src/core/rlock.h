@@ -32,16 +32,32 @@ typedef enum bl_rlock_state {
 /* Prepares a lock in zero-filled memory shared by the processes that will use it. */
 void bl_rlock_init(bl_rlock *lock);
 
+/* What pthread's answer means; panics over what can only be a mistake, like taking it twice. */
+BL_COLD bl_rlock_state bl_rlock_outcome(int error);
+
 /* Waits for the lock. Not recursive: taking it twice is a panic. */
-bl_rlock_state bl_rlock_take(bl_rlock *lock);
+static inline bl_rlock_state bl_rlock_take(bl_rlock *lock)
+{
+    int error = pthread_mutex_lock(&lock->mutex);
+
+    return BL_LIKELY(error == 0) ? BL_RLOCK_HELD : bl_rlock_outcome(error);
+}
 
 /* The same without waiting. */
-bl_rlock_state bl_rlock_try(bl_rlock *lock);
+static inline bl_rlock_state bl_rlock_try(bl_rlock *lock)
+{
+    int error = pthread_mutex_trylock(&lock->mutex);
+
+    return BL_LIKELY(error == 0) ? BL_RLOCK_HELD : bl_rlock_outcome(error);
+}
 
 /* Says that the data under an orphaned lock, which the caller holds, is consistent again. */
 void bl_rlock_heal(bl_rlock *lock);
 
 /* Gives the lock up. An orphaned one must have been healed. */
-void bl_rlock_drop(bl_rlock *lock);
+static inline void bl_rlock_drop(bl_rlock *lock)
+{
+    BL_ASSERT(pthread_mutex_unlock(&lock->mutex) == 0);
+}
 
 #endif

@@ -55,19 +55,6 @@ uint64_t bl_shard_hash(const bl_dict *dict, bl_str key)
     return fold(fold(a ^ dict->seed[1], b ^ h), dict->seed[1]);
 }
 
-void bl_shard_lock(bl_dict *dict, bl_shard *shard)
-{
-    if (BL_UNLIKELY(bl_rlock_take(&shard->lock) == BL_RLOCK_ORPHANED)) {
-        bl_shard_rebuild(dict, shard);
-        bl_rlock_heal(&shard->lock);
-    }
-}
-
-void bl_shard_unlock(bl_shard *shard)
-{
-    bl_rlock_drop(&shard->lock);
-}
-
 void bl_shard_lock_all(bl_dict *dict)
 {
     uint32_t i;
@@ -82,21 +69,6 @@ void bl_shard_unlock_all(bl_dict *dict)
 
     for (i = bl_dict_shards(dict); i > 0; i--)
         bl_shard_unlock(&dict->shards[i - 1]);
-}
-
-bl_entry *bl_shard_find(bl_dict *dict, bl_shard *shard, uint64_t hash, bl_str key)
-{
-    bl_ref ref = *bl_shard_slot(dict, shard, hash);
-
-    while (ref != 0) {
-        bl_entry *entry = bl_shard_entry(dict, ref);
-
-        if (entry->mark >> 32 == hash >> 32 && entry->key_size == key.len &&
-            memcmp(entry->data, key.p, key.len) == 0)
-            return entry;
-        ref = entry->next;
-    }
-    return NULL;
 }
 
 static uint32_t stamp_of(const bl_entry *entry)

@@ -204,14 +204,41 @@ static inline void bl_shard_write_end(bl_shard *shard)
     __atomic_store_n(&shard->seq, shard->seq + 1, __ATOMIC_RELEASE);
 }
 
+/* Makes a shard, of which anything may be half done, whole from its chunks. */
+BL_COLD void bl_shard_rebuild(bl_dict *dict, bl_shard *shard);
+
 /* Takes a shard's lock, or those of all in order, rebuilding what a dead owner left. */
-void bl_shard_lock(bl_dict *dict, bl_shard *shard);
-void bl_shard_unlock(bl_shard *shard);
+static inline void bl_shard_lock(bl_dict *dict, bl_shard *shard)
+{
+    if (BL_UNLIKELY(bl_rlock_take(&shard->lock) == BL_RLOCK_ORPHANED)) {
+        bl_shard_rebuild(dict, shard);
+        bl_rlock_heal(&shard->lock);
+    }
+}
+
+static inline void bl_shard_unlock(bl_shard *shard)
+{
+    bl_rlock_drop(&shard->lock);
+}
+
 void bl_shard_lock_all(bl_dict *dict);
 void bl_shard_unlock_all(bl_dict *dict);
 
 /* The entry of a key, or NULL; under the lock. */
-bl_entry *bl_shard_find(bl_dict *dict, bl_shard *shard, uint64_t hash, bl_str key);
+static inline bl_entry *bl_shard_find(bl_dict *dict, bl_shard *shard, uint64_t hash, bl_str key)
+{
+    bl_ref ref = *bl_shard_slot(dict, shard, hash);
+
+    while (ref != 0) {
+        bl_entry *entry = bl_shard_entry(dict, ref);
+
+        if (entry->mark >> 32 == hash >> 32 && entry->key_size == key.len &&
+            memcmp(entry->data, key.p, key.len) == 0)
+            return entry;
+        ref = entry->next;
+    }
+    return NULL;
+}
 
 /* Commits a written entry and makes it visible, as the newest. */
 void bl_shard_insert(bl_dict *dict, bl_shard *shard, bl_entry *entry, uint64_t hash);
@@ -249,8 +276,5 @@ static inline bl_dict_result bl_dict_check_key(const bl_dict *dict, bl_str key)
 /* A new entry's chunk with its key and nothing else, torn, or NULL. */
 bl_entry *bl_shard_new_entry(bl_dict *dict, bl_shard *shard, bl_str key, size_t value_size,
                              bl_need *need);
-
-/* Makes a shard, of which anything may be half done, whole from its chunks. */
-void bl_shard_rebuild(bl_dict *dict, bl_shard *shard);
 
 #endif

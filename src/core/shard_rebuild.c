@@ -168,7 +168,7 @@ static void clear(bl_dict *dict, bl_shard *shard)
     shard->soonest = shard->swept_soonest = UINT64_MAX;
 }
 
-BL_COLD void bl_shard_rebuild(bl_dict *dict, bl_shard *shard)
+void bl_shard_rebuild(bl_dict *dict, bl_shard *shard)
 {
     rebuild rb = {dict, shard};
 
