@@ -2,7 +2,8 @@
  * values are booleans, numbers, strings, or lists of numbers and strings, with 32 bits of user
  * flags and a time of expiry. The design is told in shard.h; what a caller may rely on is this:
  *
- *   - Each operation is atomic. One that fails has changed nothing (it may have freed expired
+ *   - Each operation on a key is atomic; those on all keys (flush, keys) pass over the dictionary
+ *     while others go on. One that fails has changed nothing (it may have freed expired
  *     entries). A process may die in the middle of any of them, at any instruction: the others go
  *     on, and at most the entry that was being written is lost.
  *   - Readers take no lock and exclude nobody.
@@ -120,7 +121,7 @@ bl_dict_result bl_dict_ttl(bl_dict *dict, bl_str key, uint64_t now, uint64_t *tt
 /* Lets an entry expire `ttl` from now, or never. OK, NOT_FOUND or a complaint. */
 bl_dict_result bl_dict_expire(bl_dict *dict, bl_str key, uint64_t ttl, uint64_t now);
 
-/* Marks all entries as expired. Their memory is not freed. */
+/* Marks all entries as expired that were there when it was called. Their memory is not freed. */
 void bl_dict_flush_all(bl_dict *dict);
 
 /* Frees expired entries, at most `max` unless it is 0; returns how many. */

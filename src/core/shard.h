@@ -28,10 +28,11 @@
  * memory be another's, the swap fails, because the hash is keyed with a secret of the zone.
  *
  * Short of memory: expired entries of the shard first (all of them in a small shard, else some
- * SWEEP_SLOTS further slots each time), then the ring's oldest, a few dozen for each page wanted;
- * then every entry on the page of the oldest one. If the shard can't help itself, or the value is
- * large and the neighbouring pages belong to others, the operation starts over with all shards
- * locked, in order, and clears the run of pages that the fewest entries stand on.
+ * SWEEP_SLOTS further slots each time), then the ring's oldest, a few dozen (in a zone with one
+ * shard, for each page wanted); then every entry on the page of the oldest one. If the shard can't
+ * help itself, or the value is large and the neighbouring pages belong to others, the operation
+ * starts over with all shards locked, in order, and clears the run of pages that the fewest entries
+ * stand on.
  *
  * Death. An entry's tag is set last when it is stored, and cleared first when it is overwritten or
  * removed; a list's nodes are reached only from it, and each change of a list is one store to the

@@ -19,7 +19,7 @@ static bl_dict *make(size_t size)
 
 static bl_str key_of(const char *prefix, int i)
 {
-    static char name[64];
+    static char name[1100];
 
     return bl_str_of(name, (size_t)snprintf(name, sizeof(name), "%s%d", prefix, i));
 }
@@ -418,6 +418,50 @@ START_TEST(small_entries_share_the_first_page)
 }
 END_TEST
 
+/* Programs that count entries until the first forcible one were tuned to these counts. */
+START_TEST(small_zones_hold_as_many_as_programs_expect)
+{
+    bl_dict *dict = make(100 << 10);
+    bool forcible = false;
+    int i;
+
+    for (i = 1; !forcible; i++)
+        set(dict, key_of("key_", i), bytes(61 + (i > 9) + (i > 99)), &forcible);
+    ck_assert_int_eq(i - 1, 353);
+    ck_assert(!has(dict, "key_", 1) && has(dict, "key_", 2));
+
+    dict = make(100 << 10);
+    for (i = 1, forcible = false; !forcible; i++)
+        set(dict, key_of("key_", i), bytes((size_t)i * 5), &forcible);
+    ck_assert(i - 1 == 140 || i - 1 == 141);
+
+    dict = make(100 << 10);
+    for (i = 1, forcible = false; !forcible; i++)
+        set(dict, key_of("key", 10000 + i), bytes(8), &forcible);
+    ck_assert_int_eq(i - 1, 736);
+    ck_assert_uint_eq(bl_dict_free_space(dict), 0);
+}
+END_TEST
+
+START_TEST(an_incr_after_a_delete_is_not_forcible)
+{
+    bl_dict *dict = make(1 << 20);
+    double init = 0, result;
+    bool forcible;
+    int last;
+
+    memset(filler, '1', 1000);
+    for (last = 1, forcible = false; !forcible; last++)
+        set(dict, key_of(filler, last), number(last), &forcible);
+    ck_assert_int_le(last, 1000);
+    bl_dict_delete(dict, key_of(filler, last - 1));
+    bl_dict_incr(dict, key_of(filler, -1), 1, &init, 0, 1, &result, &forcible);
+    ck_assert(!forcible);
+    bl_dict_incr(dict, key_of(filler, -2), 1, &init, 0, 1, &result, &forcible);
+    ck_assert(forcible);
+}
+END_TEST
+
 START_TEST(too_large_a_value)
 {
     bl_dict *dict = make(50 << 10);
@@ -607,7 +651,8 @@ UNIT_MAIN("dict", values_keep_their_type, values_replace_each_other,
           small_buffer_says_what_it_takes, bad_arguments, add_and_replace, incr, expiry, flushing,
           keys_are_visited_once, lists, lists_expire_and_are_overwritten, lists_fail_without_memory,
           expired_lists_give_all_their_room, small_zones_have_the_pages_that_programs_expect,
-          small_entries_share_the_first_page, too_large_a_value, pages_merge_for_a_larger_value,
+          small_entries_share_the_first_page, small_zones_hold_as_many_as_programs_expect,
+          an_incr_after_a_delete_is_not_forcible, too_large_a_value, pages_merge_for_a_larger_value,
           safe_set_evicts_nothing, least_recently_used_goes_first, a_key_in_use_survives,
           expired_entries_go_before_others, large_values_always_fit, large_values_fit_across_shards,
           a_full_zone_changes_its_sizes, incr_and_replace_evict_too)
