@@ -3,13 +3,13 @@
  * flags and a time of expiry. The design is told in shard.h; what a caller may rely on is this:
  *
  *   - Each operation on a key is atomic; those on all keys (flush, keys) pass over the dictionary
- *     while others go on. One that fails has changed nothing (it may have freed expired
- *     entries). A process may die in the middle of any of them, at any instruction: the others go
- *     on, and at most the entry that was being written is lost.
+ *     while others go on. One that fails has changed nothing (it may have freed expired entries).
+ *   - A process may die in the middle of any of them, at any instruction: the others go on, and at
+ *     most the entry that was being written is lost.
  *   - Readers take no lock and exclude nobody.
- *   - When memory is short, expired entries go first, then the least recently used ones.
- * bl_dict_set, _add, _replace and _incr evict as many as it takes: they fail only for a value that
- * would not fit in an empty dictionary. The "safe" forms and the list operations evict nothing.
+ *   - When memory is short, expired entries go first, then the least recently used. bl_dict_set,
+ *     _add, _replace and _incr evict as many as it takes: they fail only for a value that would
+ *     not fit an empty dictionary. The "safe" forms and the list operations evict nothing.
  *
  * Time is the caller's: `now` is any clock in milliseconds that all processes share and that does
  * not go back; `ttl` is in milliseconds from now, 0 for an entry that never expires. No function
