@@ -11,7 +11,13 @@ enum {
 
 bool bl_quitting;
 
+typedef struct slab {
+    struct slab *next;
+    bl_conn conns[SLAB];
+} slab;
+
 static struct {
+    slab *slabs;
     bl_conn *free; /* linked through data */
     bl_link idle;  /* oldest first */
     unsigned used, limit;
@@ -20,11 +26,13 @@ static struct {
 
 static void grow(void)
 {
-    bl_conn *slab = bl_alloc(bl_size_mul(SLAB, sizeof *slab));
+    slab *more = bl_zalloc(sizeof *more);
 
+    more->next = conns.slabs;
+    conns.slabs = more;
     for (int i = 0; i < SLAB; i++) {
-        slab[i].data = conns.free;
-        conns.free = &slab[i];
+        more->conns[i].data = conns.free;
+        conns.free = &more->conns[i];
     }
     if (conns.idle.next == NULL)
         bl_list_init(&conns.idle);
@@ -109,6 +117,16 @@ void bl_conn_close(bl_conn *c)
     c->data = conns.free;
     conns.free = c;
     conns.used--;
+}
+
+void bl_conn_shutdown_all(void)
+{
+    for (slab *each = conns.slabs; each; each = each->next) {
+        for (int i = 0; i < SLAB; i++) {
+            if (each->conns[i].magic == BL_CONN_MAGIC)
+                shutdown(each->conns[i].io.fd, SHUT_RDWR);
+        }
+    }
 }
 
 bl_pool *bl_conn_pool(bl_conn *c)

@@ -107,6 +107,10 @@ void bl_conn_shutdown_write(bl_conn *c);
 /* The close to come will be a reset that drops what is unsent. */
 void bl_conn_reset(bl_conn *c);
 
+/* Shuts every connection of the process down: their owners will meet the end of the stream and
+ * close them in their own way. For a shutdown that has run out of time. */
+void bl_conn_shutdown_all(void);
+
 /* The process serves what it has and takes nothing new: connections are not kept alive. */
 extern bool bl_quitting;
 

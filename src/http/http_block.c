@@ -88,33 +88,7 @@ static const bl_directive directives[] = {
     {0},
 };
 
-static bool each_http_module(bl_generation *g, bool start)
-{
-    if (g->http == NULL)
-        return true;
-    for (int i = 0; bl_http_modules.modules[i]; i++) {
-        bl_module *m = bl_http_modules.modules[i];
-        if (start && m->start_worker && !m->start_worker(g))
-            return false;
-        if (!start && m->stop_worker)
-            m->stop_worker(g);
-    }
-    return true;
-}
-
-static bool start_worker(bl_generation *g)
-{
-    return each_http_module(g, true);
-}
-
-static void stop_worker(bl_generation *g)
-{
-    each_http_module(g, false);
-}
-
 bl_module bl_http_block_module = {
     .name = "http",
     .directives = directives,
-    .start_worker = start_worker,
-    .stop_worker = stop_worker,
 };

@@ -11,17 +11,37 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+/* -1: no number of workers. */
+static int64_t workers_of(bl_str value)
+{
+    int64_t n = bl_str_eq(value, BL_STR("auto")) ? bl_affinity_count() : bl_str_to_int(value);
+
+    return n >= 1 && n <= 1024 ? n : -1;
+}
+
 static bool set_workers(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_conf_node *node,
                         void *field)
 {
     int64_t *workers = field;
-    bl_str value = bl_conf_arg(node, 1);
 
-    *workers = bl_str_eq(value, BL_STR("auto")) ? bl_affinity_count() : bl_str_to_int(value);
-    if (*workers >= 1 && *workers <= 1024)
+    *workers = workers_of(bl_conf_arg(node, 1));
+    if (*workers > 0)
         return true;
     bl_conf_hint(cf, "it must be \"auto\" or a number from 1 to 1024");
     return bl_conf_invalid(cf, node, 1);
+}
+
+int bl_conf_workers(const bl_conf *cf)
+{
+    int64_t workers = bl_core_of(cf->generation)->workers;
+
+    if (workers > 0)
+        return (int)workers;
+    for (const bl_conf_node *n = cf->generation->tree->children; n; n = n->next) {
+        if (n->count == 2 && bl_str_eq(bl_conf_arg(n, 0), BL_STR("worker_processes")))
+            workers = workers_of(bl_conf_arg(n, 1));
+    }
+    return workers > 0 ? (int)workers : 1;
 }
 
 static bool set_user(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_conf_node *node,

@@ -53,6 +53,10 @@ static inline bl_events_settings *bl_events_of(const bl_generation *g)
     return bl_settings_of(&g->settings, BL_MAIN, &bl_events_module);
 }
 
+/* How many workers the configuration that is being read asks for, also when worker_processes stands
+ * further down in the file. */
+int bl_conf_workers(const bl_conf *cf);
+
 /* The processors that worker number `worker` may run on. False: no affinity is configured. */
 bool bl_core_affinity(const bl_core_settings *core, int worker, cpu_set_t *set);
 

@@ -1,5 +1,4 @@
-/* What this process is, and what it has been told to do. Everybody may look; the rooms above ask
- * whether to keep connections alive (bl_exiting), and who they are (bl_worker). */
+/* What this process is, and what it has been told to do. Everybody may look. */
 #ifndef BL_PROCESS_PROCESS_H
 #define BL_PROCESS_PROCESS_H
 
@@ -15,9 +14,7 @@ typedef enum bl_process_kind {
 extern bl_process_kind bl_process;
 extern int bl_worker; /* number of this worker, from 0; -1: none */
 
-/* A graceful shutdown is under way: no new connections, requests are finished. */
-extern bool bl_exiting;
-/* At once. */
+/* The process ends at once. (bl_quitting in event/conn.h: when it has served what it has.) */
 extern bool bl_terminating;
 
 /* In a worker or a single process: a child (not a worker) may have ended. NULL: nobody asks. */

@@ -36,7 +36,7 @@ static void take_signals(void)
         bl_terminating = true;
     if (bl_signal_take(SIGQUIT, &from))
         bl_worker_quit(bl_current);
-    if (bl_signal_take(SIGHUP, &from) && !bl_exiting)
+    if (bl_signal_take(SIGHUP, &from) && !bl_quitting)
         reload();
     if (bl_signal_take(SIGUSR1, &from)) {
         bl_log_write(BL_LOG_NOTICE, &bl_log_process, 0, "reopening logs");

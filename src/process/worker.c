@@ -11,6 +11,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+enum {
+    LAST_MOMENT_MS = 1000, /* from the end of worker_shutdown_timeout to the process's */
+};
+
 static bl_io signal_io;
 static void (*signals_arrived)(void);
 static bl_timer shutdown_timer;
@@ -77,20 +81,28 @@ bool bl_worker_start(bl_generation *g, int number)
     return bl_generation_start_worker(g) && bl_listeners_start(g, number);
 }
 
-static void out_of_time(bl_timer *timer BL_UNUSED)
+static void give_up(bl_timer *timer BL_UNUSED)
+{
+    bl_terminating = true;
+}
+
+/* Requests get a moment to meet the end of their connections, and to be logged. */
+static void out_of_time(bl_timer *timer)
 {
     bl_log_write(BL_LOG_NOTICE, &bl_log_process, 0,
-                 "worker_shutdown_timeout ran out, %u connections are closed", bl_conn_used());
-    bl_terminating = true;
+                 "worker_shutdown_timeout has run out, %u connections are closed", bl_conn_used());
+    bl_conn_shutdown_all();
+    timer->fire = give_up;
+    bl_timer_set(timer, LAST_MOMENT_MS);
 }
 
 void bl_worker_quit(bl_generation *g)
 {
     int64_t timeout = bl_core_of(g)->shutdown_timeout;
 
-    if (bl_exiting)
+    if (bl_quitting)
         return;
-    bl_exiting = true;
+    bl_quitting = true;
     bl_log_write(BL_LOG_NOTICE, &bl_log_process, 0, "gracefully shutting down");
     bl_listeners_stop(g);
     if (timeout > 0) {
@@ -103,9 +115,9 @@ void bl_worker_quit(bl_generation *g)
 
 bool bl_worker_turn(void)
 {
-    if (bl_exiting)
+    if (bl_quitting)
         bl_conn_close_idle();
-    if (bl_terminating || (bl_exiting && bl_conn_used() == 0 && !bl_timer_any()))
+    if (bl_terminating || (bl_quitting && bl_conn_used() == 0 && !bl_timer_any()))
         return false;
     bl_loop_turn(-1);
     return true;
