@@ -2,6 +2,7 @@
 #include "conf/generation.h"
 #include "http/core_module.h"
 #include "http/http_block.h"
+#include "http/modules/rewrite.h"
 #include "process/core.h"
 #include "process/features.h"
 
@@ -14,6 +15,7 @@ static bl_module *const main_modules[] = {
 
 static bl_module *const http_modules[] = {
     &bl_http_core_module,
+    &bl_rewrite_module,
     NULL,
 };
 
