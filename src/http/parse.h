@@ -75,20 +75,6 @@ bl_chunked_result bl_chunked_parse(bl_chunked *c, bl_str *in, bl_str *piece);
  */
 int64_t bl_chunked_least(const bl_chunked *c);
 
-/* Percent-encodes for a URI; what is escaped depends on `where`. Size needed at `to`: 3 * len. */
-typedef enum bl_escape {
-    BL_ESCAPE_URI,       /* a path sent to an upstream */
-    BL_ESCAPE_ARGS,      /* an argument's value within args */
-    BL_ESCAPE_COMPONENT, /* everything but unreserved characters (RFC 3986 section 2.3) */
-    BL_ESCAPE_REDIRECT,  /* a Location */
-} bl_escape;
-
-size_t bl_escape_uri(char *to, bl_str s, bl_escape where);
-bool bl_escape_needed(bl_str s, bl_escape where);
-/* Decodes %XX where it is well-formed, keeps the rest; `to` may be s.p. Returns the length. */
-size_t bl_unescape_uri(char *to, bl_str s);
-size_t bl_escape_html(char *to, bl_str s); /* 6 * len */
-
 /* The value of argument `name` in `args` ("a=1&b=2"); false: absent. */
 bool bl_parse_arg(bl_str args, bl_str name, bl_str *value);
 /* A cookie's value in one Cookie field. */
