@@ -208,8 +208,7 @@ static bool finish_body(bl_request *r)
     if ((r->body.file || (only_file && r->body.received)) && !spill(r))
         return false;
     if (r->body.file)
-        bl_chain_push(&r->body.data,
-                      bl_buf_file(r->pool, r->body.file->fd, 0, r->body.file->size));
+        bl_chain_push(&r->body.data, bl_buf_file(r->pool, r->body.file->fd, 0, r->body.file->size));
     return true;
 }
 
@@ -220,7 +219,8 @@ static bool is_too_large(bl_request *r, size_t more)
     r->body.received += (int64_t)more;
     if (most == 0 || r->body.received <= most)
         return false;
-    bl_log_write(BL_LOG_ERR, r->log, 0, "client intended to send too large chunked body: %lld bytes",
+    bl_log_write(BL_LOG_ERR, r->log, 0,
+                 "client intended to send too large chunked body: %lld bytes",
                  (long long)r->body.received);
     return true;
 }

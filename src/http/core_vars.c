@@ -323,7 +323,8 @@ GET(get_sent_transfer_encoding)
     return true;
 }
 
-/* ------------------------------------------------------------- header fields, arguments, cookies */
+/* ------------------------------------------------------------- header fields, arguments, cookies
+ */
 
 /* As a field's name in a family: each '_' matches '-' or '_'. */
 static bool matches_member(bl_str name, bl_str member)
@@ -383,7 +384,8 @@ GET(get_sent_trailer)
 
 GET(get_etag_sent)
 {
-    return text(r->out.etag, value) || join_fields(r, &r->out.headers, BL_STR("etag"), BL_STR(", "), value);
+    return text(r->out.etag, value) ||
+           join_fields(r, &r->out.headers, BL_STR("etag"), BL_STR(", "), value);
 }
 
 GET(get_content_type)
@@ -519,10 +521,12 @@ GET(get_proxy_protocol_tlv)
     static const struct {
         const char *name;
         int type, sub;
-    } names[] = {{"alpn", 0x01, 0},           {"authority", 0x02, 0},     {"unique_id", 0x05, 0},
-                 {"ssl", 0x20, 0},            {"netns", 0x30, 0},         {"ssl_version", 0x20, 0x21},
-                 {"ssl_cn", 0x20, 0x22},      {"ssl_cipher", 0x20, 0x23}, {"ssl_sig_alg", 0x20, 0x24},
-                 {"ssl_key_alg", 0x20, 0x25}, {"ssl_verify", 0x20, -1}};
+    } names[] = {{"alpn", 0x01, 0},           {"authority", 0x02, 0},
+                 {"unique_id", 0x05, 0},      {"ssl", 0x20, 0},
+                 {"netns", 0x30, 0},          {"ssl_version", 0x20, 0x21},
+                 {"ssl_cn", 0x20, 0x22},      {"ssl_cipher", 0x20, 0x23},
+                 {"ssl_sig_alg", 0x20, 0x24}, {"ssl_key_alg", 0x20, 0x25},
+                 {"ssl_verify", 0x20, -1}};
     const bl_proxy_protocol *pp = r->conn->proxy_protocol;
 
     if (pp == NULL)
@@ -587,10 +591,22 @@ GET(get_time_iso8601)
     return true;
 }
 
-#define ROW(text, get)             {BL_STR_INIT(text), get}
-#define VOLATILE(text, get)        {BL_STR_INIT(text), get, NULL, NULL, BL_VAR_VOLATILE}
-#define FAMILY(text, get)          {BL_STR_INIT(text), get, NULL, NULL, BL_VAR_PREFIX}
-#define WITH_DATA(text, get, data) {BL_STR_INIT(text), get, NULL, (void *)(data), BL_VAR_VOLATILE}
+#define ROW(text, get)                                                                             \
+    {                                                                                              \
+        BL_STR_INIT(text), get                                                                     \
+    }
+#define VOLATILE(text, get)                                                                        \
+    {                                                                                              \
+        BL_STR_INIT(text), get, NULL, NULL, BL_VAR_VOLATILE                                        \
+    }
+#define FAMILY(text, get)                                                                          \
+    {                                                                                              \
+        BL_STR_INIT(text), get, NULL, NULL, BL_VAR_PREFIX                                          \
+    }
+#define WITH_DATA(text, get, data)                                                                 \
+    {                                                                                              \
+        BL_STR_INIT(text), get, NULL, (void *)(data), BL_VAR_VOLATILE                              \
+    }
 
 // clang-format off
 static const bl_variable rows[] = {

@@ -98,7 +98,7 @@ bl_header *bl_headers_add_known(bl_headers *headers, bl_pool *pool, bl_str name,
     *headers->tail = h;
     headers->tail = &h->next;
     headers->count++;
-    if (id != BL_H_OTHER && !(headers->have >> id & 1)) {
+    if (id != BL_H_OTHER && headers->known && !(headers->have >> id & 1)) {
         headers->have |= 1ull << id;
         headers->known[id] = h;
     }

@@ -69,14 +69,17 @@ typedef struct bl_headers {
     bl_header *first;
     bl_header **tail;
     uint32_t count;
-    uint64_t have;                /* bit of each id whose entry in `known` is set */
-    bl_header *known[BL_H_COUNT]; /* the first of each; read through bl_headers_known */
+    uint64_t have; /* bit of each id whose entry in `known` is set */
+    bl_header *
+        *known; /* [BL_H_COUNT], the first of each, read through bl_headers_known; NULL: no index */
 } bl_headers;
 
 _Static_assert(BL_H_COUNT <= 64, "one bit for each known field");
 
-static inline void bl_headers_init(bl_headers *headers)
+/* `known`: room for the index, [BL_H_COUNT], which need not be cleared; or NULL. */
+static inline void bl_headers_init(bl_headers *headers, bl_header **known)
 {
+    headers->known = known;
     headers->first = NULL;
     headers->tail = &headers->first;
     headers->count = 0;

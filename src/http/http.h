@@ -65,7 +65,8 @@ typedef struct bl_filter {
     const char *name;
     bl_step (*head)(bl_request *r);
     bl_step (*body)(bl_request *r, bl_chain *in, bl_chain *out);
-    bool late; /* works on the whole of a response, inline subrequests included, not on theirs alone */
+    bool late; /* works on the whole of a response, inline subrequests included, not on theirs alone
+                */
 } bl_filter;
 
 /* What a module of this room offers beside directives. */
@@ -108,7 +109,7 @@ struct bl_location {
     const bl_filter **head_filters; /* end with NULL */
     const bl_filter **body_filters;
     int body_filters_count;
-    int late_filters; /* index of the first that is late */
+    int late_filters;      /* index of the first that is late */
     bl_handler_fn content; /* the one content handler (proxy_pass, content_by_lua, …), or NULL */
     bl_handler *log;       /* log handlers, end with run == NULL */
     uint32_t limit_except; /* methods that are let through; the others get limit_except_loc */

@@ -230,8 +230,8 @@ void bl_output_reset(bl_request *r)
     bl_chain_done(&o->held);
     o->begun = o->eof = o->head_parked = false;
     o->head_at = 0;
-    bl_headers_init(&r->out.headers);
-    bl_headers_init(&r->out.trailers);
+    bl_headers_init(&r->out.headers, r->out_known);
+    bl_headers_init(&r->out.trailers, NULL);
     r->out.status = 0;
     r->out.status_line = r->out.content_type = r->out.charset = r->out.etag = BL_STR_NONE;
     r->out.location = BL_STR_NONE;

@@ -3,7 +3,8 @@
 #include "http/request.h"
 #include "http/value.h"
 
-/* Whether the part of the URI that the location's name covers is replaced (alias) or kept (root). */
+/* Whether the part of the URI that the location's name covers is replaced (alias) or kept (root).
+ */
 static size_t covered_by_alias(const bl_request *r)
 {
     const bl_location *loc = r->loc;

@@ -62,7 +62,10 @@ bl_str bl_method_name(uint32_t method)
 
 bl_request *bl_request_new(bl_conn *c, bl_http *http, bl_pool *pool)
 {
-    bl_request *r = bl_pool_zalloc(pool, sizeof *r);
+    bl_request *r = bl_pool_alloc(pool, sizeof *r);
+
+    memset(r, 0, offsetof(bl_request, captures));
+    r->captures.count = 0;
 
     r->magic = BL_REQUEST_MAGIC;
     r->conn = c;
@@ -70,9 +73,9 @@ bl_request *bl_request_new(bl_conn *c, bl_http *http, bl_pool *pool)
     r->pool = pool;
     r->http = http;
     r->main = r;
-    bl_headers_init(&r->in);
-    bl_headers_init(&r->out.headers);
-    bl_headers_init(&r->out.trailers);
+    bl_headers_init(&r->in, r->in_known);
+    bl_headers_init(&r->out.headers, r->out_known);
+    bl_headers_init(&r->out.trailers, NULL);
     r->out.content_length = -1;
     r->out.last_modified = -1;
     r->body.length = -1;

@@ -138,7 +138,6 @@ struct bl_request {
     bl_body body;
     bl_response out;
     bl_output output;
-    bl_captures captures; /* of the last regex, for $1 … $9 */
 
     void **ctx; /* each module's state of this request, by its index */
     struct bl_var_slot *vars;
@@ -164,13 +163,13 @@ struct bl_request {
     bool at_start;                         /* posted to begin */
     bool finishing, logging, exchange_over, over, broken;
     const bl_handler *log_at;
-    bool keepalive;      /* the connection may serve another */
-    bool pipelined; /* its first bytes came with the request before */
+    bool keepalive;           /* the connection may serve another */
+    bool pipelined;           /* its first bytes came with the request before */
     uint64_t head_sent_bytes; /* of the response */
-    bool lingering;      /* close by waiting for the client to do so */
-    bool reset_on_close; /* timed out: reset_timedout_connection */
-    bool aborted;        /* the client went away */
-    bool head_only;      /* no body is sent: HEAD, 304 … */
+    bool lingering;           /* close by waiting for the client to do so */
+    bool reset_on_close;      /* timed out: reset_timedout_connection */
+    bool aborted;             /* the client went away */
+    bool head_only;           /* no body is sent: HEAD, 304 … */
     bool expect_100;
     bool chunked_out;
     bool buffered_out; /* hold small output back (postpone_output) */
@@ -186,6 +185,10 @@ struct bl_request {
     bl_timer timer;                                        /* auth_delay, limit_rate … */
     bl_work work;                                          /* posted running */
     int wake_step;
+
+    /* from here on not cleared at birth */
+    bl_captures captures; /* of the last regex, for $1 … $9 */
+    bl_header *in_known[BL_H_COUNT], *out_known[BL_H_COUNT];
 };
 
 /* For codecs. A request in its own pool, its connection's log; the codec fills in what was

@@ -42,8 +42,7 @@ static bool matches_wild(const bl_server_name *n, bl_str name)
 {
     if (n->kind == BL_NAME_HEAD)
         return is_below(name, n->name);
-    return name.len > n->name.len + 1 && name.p[n->name.len] == '.' &&
-           bl_str_starts(name, n->name);
+    return name.len > n->name.len + 1 && name.p[n->name.len] == '.' && bl_str_starts(name, n->name);
 }
 
 /* The longest wildcard; heads ("*.x") go before tails ("x.*"). */
@@ -51,8 +50,7 @@ static bl_server *find_wild(const bl_http_addr *addr, bl_str name)
 {
     const bl_server_name *best = NULL;
 
-    BL_ARRAY_EACH(bl_server_name, n, &addr->wild)
-    {
+    BL_ARRAY_EACH (bl_server_name, n, &addr->wild) {
         if (!matches_wild(n, name))
             continue;
         if (best == NULL || (n->kind == best->kind && n->name.len > best->name.len) ||
@@ -64,10 +62,9 @@ static bl_server *find_wild(const bl_http_addr *addr, bl_str name)
 
 static bl_server *find_regex(const bl_http_addr *addr, bl_str name, bl_request *r)
 {
-    BL_ARRAY_EACH(bl_server_name, n, &addr->regexes)
-    {
-        int rc = r ? bl_regex_use_match(r, n->regex, name)
-                   : bl_regex_match(n->regex->regex, name, NULL);
+    BL_ARRAY_EACH (bl_server_name, n, &addr->regexes) {
+        int rc =
+            r ? bl_regex_use_match(r, n->regex, name) : bl_regex_match(n->regex->regex, name, NULL);
         if (rc > 0)
             return n->server;
     }

@@ -133,8 +133,7 @@ bool bl_server_names(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_conf
 
 static bl_http_addr *find_addr(bl_http *http, const bl_addr *addr)
 {
-    BL_ARRAY_EACH(bl_http_addr *, a, &http->addrs)
-    {
+    BL_ARRAY_EACH (bl_http_addr *, a, &http->addrs) {
         if (bl_addr_equal(&(*a)->addr.sa, (*a)->addr.len, &addr->sa, addr->len, true))
             return *a;
     }
@@ -152,8 +151,7 @@ static bl_http_addr *addr_for(bl_conf *cf, const bl_addr *addr)
     a = BL_NEW(cf->pool, bl_http_addr);
     a->addr = *addr;
     a->http = http;
-    a->text = bl_pool_str(cf->pool,
-                          bl_str_of(text, bl_addr_text_port(&addr->sa, addr->len, text)));
+    a->text = bl_pool_str(cf->pool, bl_str_of(text, bl_addr_text_port(&addr->sa, addr->len, text)));
     bl_array_init(&a->servers, cf->pool, sizeof(bl_server *));
     bl_array_init(&a->wild, cf->pool, sizeof(bl_server_name));
     bl_array_init(&a->regexes, cf->pool, sizeof(bl_server_name));
@@ -279,8 +277,7 @@ static bool add_server(bl_conf *cf, const bl_conf_node *node, bl_http_addr *a)
 {
     bl_server *server = server_of(cf);
 
-    BL_ARRAY_EACH(bl_server *, other, &a->servers)
-    {
+    BL_ARRAY_EACH (bl_server *, other, &a->servers) {
         if (*other == server)
             return bl_conf_error(cf, node, 1, "a duplicate listen %.*s", BL_STR_ARG(a->text));
     }
@@ -334,8 +331,7 @@ static bool listen_on_name(bl_conf *cf, const bl_conf_node *node, bl_str host, i
     if (!bl_addr_resolve_now(host, port, &addrs))
         return bl_conf_error(cf, node, 1, "host not found in \"%.*s\" of the \"listen\" directive",
                              BL_STR_ARG(bl_conf_arg(node, 1)));
-    BL_ARRAY_EACH(bl_addr, addr, &addrs)
-    {
+    BL_ARRAY_EACH (bl_addr, addr, &addrs) {
         if (!listen_on(cf, node, addr))
             return false;
     }
@@ -358,7 +354,8 @@ bool bl_server_listen(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_con
                              BL_STR_ARG(text));
     int port = hp.port > 0 ? hp.port : 80;
     if (last && (last < port || hp.port < 0))
-        return bl_conf_error(cf, node, 1, "invalid port range in \"%.*s\" of the \"listen\" directive",
+        return bl_conf_error(cf, node, 1,
+                             "invalid port range in \"%.*s\" of the \"listen\" directive",
                              BL_STR_ARG(text));
     for (; port <= BL_MAX(last, port); port++) {
         if (!hp.is_ip)
@@ -421,8 +418,7 @@ static void compile_names(bl_conf *cf, bl_http_addr *a)
 {
     uint32_t count = 0, size = 8;
 
-    BL_ARRAY_EACH(bl_server *, server, &a->servers)
-    {
+    BL_ARRAY_EACH (bl_server *, server, &a->servers) {
         /* A server without a name answers requests without a host. */
         if ((*server)->names.count == 0) {
             bl_server_name *n = bl_array_push(&(*server)->names);
@@ -434,10 +430,8 @@ static void compile_names(bl_conf *cf, bl_http_addr *a)
         size *= 2;
     a->exact = BL_NEW_ARRAY(cf->pool, bl_server_name *, size);
     a->exact_mask = size - 1;
-    BL_ARRAY_EACH(bl_server *, server, &a->servers)
-    {
-        BL_ARRAY_EACH(bl_server_name, n, &(*server)->names)
-        {
+    BL_ARRAY_EACH (bl_server *, server, &a->servers) {
+        BL_ARRAY_EACH (bl_server_name, n, &(*server)->names) {
             insert_name(cf, a, n);
         }
     }
@@ -462,8 +456,7 @@ static bl_http_addr *covered_by(bl_http *http, const bl_http_addr *a)
 {
     if (a->options.bind_set || is_wildcard(&a->addr))
         return NULL;
-    BL_ARRAY_EACH(bl_http_addr *, other, &http->addrs)
-    {
+    BL_ARRAY_EACH (bl_http_addr *, other, &http->addrs) {
         if (is_wildcard(&(*other)->addr) && same_port(&(*other)->addr, &a->addr))
             return *other;
     }
@@ -480,7 +473,8 @@ static bl_listener *add_listener(bl_conf *cf, bl_http_addr *a, bl_http_port *por
     l->text = a->text;
     l->fd = -1;
     l->type = SOCK_STREAM;
-    l->worker = a->options.reuseport ? 0 : -1; /* the other workers' are made when they are opened */
+    l->worker =
+        a->options.reuseport ? 0 : -1; /* the other workers' are made when they are opened */
     l->ssl = a->ssl;
     l->proxy_protocol = a->proxy_protocol;
     l->accepted = bl_h1_accepted;
@@ -496,8 +490,7 @@ static void add_port(bl_conf *cf, bl_http *http, bl_http_addr *a)
 
     port->http = http;
     bl_array_init(&port->addrs, cf->pool, sizeof(bl_http_addr *));
-    BL_ARRAY_EACH(bl_http_addr *, other, &http->addrs)
-    {
+    BL_ARRAY_EACH (bl_http_addr *, other, &http->addrs) {
         if (covered_by(http, *other) == a)
             *(bl_http_addr **)bl_array_push(&port->addrs) = *other;
     }
@@ -507,8 +500,7 @@ static void add_port(bl_conf *cf, bl_http *http, bl_http_addr *a)
 
 bool bl_server_finish_all(bl_conf *cf, bl_http *http)
 {
-    BL_ARRAY_EACH(bl_http_addr *, a, &http->addrs)
-    {
+    BL_ARRAY_EACH (bl_http_addr *, a, &http->addrs) {
         compile_names(cf, *a);
         if (covered_by(http, *a) == NULL)
             add_port(cf, http, *a);

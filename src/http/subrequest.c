@@ -72,7 +72,8 @@ static bl_status advance(bl_request *parent)
     while ((in = parent->inlines) != NULL) {
         if (!bl_chain_empty(&in->held)) {
             parent->inlines_pass = true;
-            status = in->sub ? bl_output_late(parent, &in->held) : bl_output_body(parent, &in->held);
+            status =
+                in->sub ? bl_output_late(parent, &in->held) : bl_output_body(parent, &in->held);
             parent->inlines_pass = false;
         }
         if (!in->over)
@@ -202,8 +203,8 @@ bl_request *bl_subrequest_new(bl_request *parent, const bl_subrequest_options *o
     bl_request *main = parent->main;
 
     if (main->subrequests_left <= 0 || parent->depth >= BL_SUBREQUEST_DEPTH_MAX) {
-        bl_log_write(BL_LOG_ERR, parent->log, 0,
-                     "subrequests cycle while processing \"%.*s\"", BL_STR_ARG(o->uri));
+        bl_log_write(BL_LOG_ERR, parent->log, 0, "subrequests cycle while processing \"%.*s\"",
+                     BL_STR_ARG(o->uri));
         return NULL;
     }
     main->subrequests_left--;

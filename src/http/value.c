@@ -24,8 +24,7 @@ static bool take_variable(bl_conf *cf, const bl_conf_node *node, int word, bl_st
         while (len < s.len && is_name_char(s.p[len]))
             len++;
     if (braces && (len >= s.len || s.p[len] != '}'))
-        return bl_conf_error(cf, node, word,
-                             "the closing bracket in \"%.*s\" variable is missing",
+        return bl_conf_error(cf, node, word, "the closing bracket in \"%.*s\" variable is missing",
                              BL_STR_ARG(*rest));
     if (len == 0)
         return bl_conf_error(cf, node, word, "invalid variable name in \"%.*s\"",
@@ -111,7 +110,9 @@ static bl_str part_of(bl_request *r, const bl_value_part *part)
     }
 }
 
-enum { PARTS_ON_STACK = 32 };
+enum {
+    PARTS_ON_STACK = 32
+};
 
 bl_str bl_value_eval_z(bl_request *r, const bl_value *value)
 {
@@ -137,8 +138,7 @@ bl_str bl_value_eval(bl_request *r, const bl_value *value)
 
 bool bl_values_any(bl_request *r, const bl_array *values)
 {
-    BL_ARRAY_EACH(bl_value *, value, values)
-    {
+    BL_ARRAY_EACH (bl_value *, value, values) {
         if (bl_str_is_true(bl_value_eval(r, *value)))
             return true;
     }

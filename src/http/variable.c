@@ -5,9 +5,9 @@
 typedef struct bl_var_table {
     bl_variable **by_name; /* open addressing, size a power of two */
     uint32_t mask, used;
-    bl_array families;  /* bl_variable *, longest prefix first */
-    bl_array indexed;   /* bl_variable *: NULL while nobody has defined the name */
-    bl_array mentions;  /* mention: in the order of indices */
+    bl_array families; /* bl_variable *, longest prefix first */
+    bl_array indexed;  /* bl_variable *: NULL while nobody has defined the name */
+    bl_array mentions; /* mention: in the order of indices */
     bl_pool *pool;
 } bl_var_table;
 
@@ -74,8 +74,7 @@ static void add_family(bl_var_table *t, bl_variable *v)
 
 static const bl_variable *find_family(const bl_var_table *t, bl_str name)
 {
-    BL_ARRAY_EACH(bl_variable *, v, &t->families)
-    {
+    BL_ARRAY_EACH (bl_variable *, v, &t->families) {
         if (name.len > (*v)->name.len && bl_str_istarts(name, (*v)->name))
             return *v;
     }
@@ -143,8 +142,7 @@ int bl_var_index(bl_conf *cf, bl_str name)
         bl_conf_error(cf, cf->node, 0, "invalid variable name \"$\"");
         return -1;
     }
-    BL_ARRAY_EACH(mention, m, &t->mentions)
-    {
+    BL_ARRAY_EACH (mention, m, &t->mentions) {
         if (bl_str_ieq(m->name, name))
             return (int)(m - (mention *)t->mentions.items);
     }
@@ -176,8 +174,7 @@ bool bl_var_check_all(bl_conf *cf)
     bool ok = true;
     int index = 0;
 
-    BL_ARRAY_EACH(mention, m, &t->mentions)
-    {
+    BL_ARRAY_EACH (mention, m, &t->mentions) {
         bl_variable *v = find(t, m->name);
         if (v == NULL)
             v = row_of_member(cf, t, m->name);

@@ -28,7 +28,7 @@ struct bl_variable {
     bl_var_set_fn set; /* NULL: not settable, unless it is one of `set`'s */
     const void *data;
     uint32_t flags;
-    int index; /* of its slot; -1: not mentioned so far */
+    int index;     /* of its slot; -1: not mentioned so far */
     bl_str member; /* of a family's member that was mentioned: what is behind the prefix */
 };
 
