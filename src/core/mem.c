@@ -40,6 +40,11 @@ void bl_free(void *memory)
     free(memory);
 }
 
+void bl_zero(void *memory, size_t size)
+{
+    memset(memory, 0, size);
+}
+
 size_t bl_size_mul(size_t count, size_t size)
 {
     size_t product;

@@ -63,13 +63,16 @@ void bl_str_lower(char *to, bl_str s)
 
 int64_t bl_str_to_int(bl_str s)
 {
+    enum {
+        SURELY_FITS = 18
+    };
     int64_t n = 0;
 
     if (s.len == 0)
         return -1;
     for (size_t i = 0; i < s.len; i++) {
         unsigned digit = (unsigned char)s.p[i] - '0';
-        if (digit > 9 || n > (INT64_MAX - (int64_t)digit) / 10)
+        if (digit > 9 || (i >= SURELY_FITS && n > (INT64_MAX - (int64_t)digit) / 10))
             return -1;
         n = n * 10 + digit;
     }
@@ -99,6 +102,10 @@ int64_t bl_str_to_hex(bl_str s)
 
 char *bl_u64_write(char *to, uint64_t n)
 {
+    if (n < 10) {
+        *to = (char)('0' + n);
+        return to + 1;
+    }
     char digits[20];
     size_t at = sizeof digits;
 

@@ -19,15 +19,29 @@ typedef struct text_form {
 static struct tm local;
 static time_t local_for = -1;
 
+/* The wall clock is the monotonic one plus an offset, which is measured anew ten times a second at
+ * most: somebody may set the clock. */
 void bl_clock_update(void)
 {
+    enum {
+        MEASURE_EVERY = 100
+    };
+    static uint64_t offset_ms, measure_at;
     struct timespec t;
 
     clock_gettime(CLOCK_MONOTONIC, &t);
-    bl_clock_now.mono_ms = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-    clock_gettime(CLOCK_REALTIME, &t);
-    bl_clock_now.sec = t.tv_sec;
-    bl_clock_now.msec = (unsigned)(t.tv_nsec / 1000000);
+    uint64_t now = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+    if (BL_LIKELY(now == bl_clock_now.mono_ms && now < measure_at))
+        return;
+    bl_clock_now.mono_ms = now;
+    if (now >= measure_at) {
+        clock_gettime(CLOCK_REALTIME, &t);
+        offset_ms = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000 - now;
+        measure_at = now + MEASURE_EVERY;
+    }
+    uint64_t wall = now + offset_ms;
+    bl_clock_now.sec = (time_t)(wall / 1000);
+    bl_clock_now.msec = (unsigned)(wall % 1000);
 }
 
 static const struct tm *local_now(void)

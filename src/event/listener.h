@@ -32,8 +32,9 @@ struct bl_listener {
 /* Whose connections log everything (debug_connection); NULL: nobody's. */
 extern bool (*bl_listener_debug)(const struct sockaddr *peer);
 
-/* Gives each of `workers` its own socket where `reuseport` asks for it. Opens what is not inherited from `before` (may be NULL). Reports through the process's log; on
- * failure nothing of `g` stays open that was not inherited. */
+/* Gives each of `workers` its own socket where `reuseport` asks for it. Opens what is not inherited
+ * from `before` (may be NULL). Reports through the process's log; on failure nothing of `g` stays
+ * open that was not inherited. */
 bool bl_listeners_open(bl_generation *g, bl_generation *before, int workers);
 /* Closes those that `keep` (may be NULL) does not share. */
 void bl_listeners_close(bl_generation *g, bl_generation *keep);

@@ -13,7 +13,8 @@ enum {
 static struct {
     bl_link slots[LEVELS + 1][SLOTS];
     uint64_t busy[LEVELS + 1];
-    uint64_t now; /* all deadlines before it have fired */
+    uint64_t now;     /* all deadlines before it have fired */
+    uint64_t soonest; /* no armed timer is due before it */
     unsigned strong;
     bool ready, running;
 } wheel;
@@ -25,6 +26,7 @@ static void wheel_start(void)
             bl_list_init(&wheel.slots[l][s]);
     }
     wheel.now = bl_now_ms();
+    wheel.soonest = UINT64_MAX;
     wheel.ready = true;
 }
 
@@ -35,6 +37,7 @@ static void link_at(bl_timer *t, unsigned level, unsigned slot, uint64_t when)
     t->level = (uint8_t)level;
     t->slot = (uint8_t)slot;
     t->slot_when = when;
+    wheel.soonest = BL_MIN(wheel.soonest, when);
 }
 
 /* The highest base-64 digit in which `when` differs from the wheel's time decides the level. */
@@ -110,16 +113,12 @@ static uint64_t next_slot(unsigned *level, unsigned *slot)
 
 int bl_timer_next(void)
 {
-    unsigned level, slot;
-
-    if (!wheel.ready)
+    if (!wheel.ready || wheel.soonest == UINT64_MAX)
         return -1;
     if (wheel.busy[AFTER_RUN])
         return 0;
-    uint64_t when = next_slot(&level, &slot), now = bl_now_ms();
-    if (when == UINT64_MAX)
-        return -1;
-    return when <= now ? 0 : (int)BL_MIN(when - now, 3600000u);
+    uint64_t now = bl_now_ms();
+    return wheel.soonest <= now ? 0 : (int)BL_MIN(wheel.soonest - now, 3600000u);
 }
 
 static void link_deferred(void)
@@ -163,7 +162,7 @@ void bl_timer_run(void)
     uint64_t now = bl_now_ms();
     unsigned level, slot;
 
-    if (!wheel.ready)
+    if (wheel.soonest > now || !wheel.ready)
         return;
     link_deferred();
     wheel.running = true;
@@ -176,6 +175,7 @@ void bl_timer_run(void)
     }
     wheel.running = false;
     wheel.now = BL_MAX(now, wheel.now);
+    wheel.soonest = wheel.busy[AFTER_RUN] ? now : next_slot(&level, &slot);
 }
 
 bool bl_timer_any(void)

@@ -3,59 +3,61 @@
 #include "http/value.h"
 #include "http/version.h"
 
-static const struct {
-    int status;
-    bl_str line;
-} lines[] = {
-    {100, BL_STR_INIT("100 Continue")},
-    {101, BL_STR_INIT("101 Switching Protocols")},
-    {103, BL_STR_INIT("103 Early Hints")},
-    {200, BL_STR_INIT("200 OK")},
-    {201, BL_STR_INIT("201 Created")},
-    {202, BL_STR_INIT("202 Accepted")},
-    {204, BL_STR_INIT("204 No Content")},
-    {206, BL_STR_INIT("206 Partial Content")},
-    {300, BL_STR_INIT("300 Multiple Choices")},
-    {301, BL_STR_INIT("301 Moved Permanently")},
-    {302, BL_STR_INIT("302 Moved Temporarily")},
-    {303, BL_STR_INIT("303 See Other")},
-    {304, BL_STR_INIT("304 Not Modified")},
-    {307, BL_STR_INIT("307 Temporary Redirect")},
-    {308, BL_STR_INIT("308 Permanent Redirect")},
-    {400, BL_STR_INIT("400 Bad Request")},
-    {401, BL_STR_INIT("401 Unauthorized")},
-    {402, BL_STR_INIT("402 Payment Required")},
-    {403, BL_STR_INIT("403 Forbidden")},
-    {404, BL_STR_INIT("404 Not Found")},
-    {405, BL_STR_INIT("405 Not Allowed")},
-    {406, BL_STR_INIT("406 Not Acceptable")},
-    {407, BL_STR_INIT("407 Proxy Authentication Required")},
-    {408, BL_STR_INIT("408 Request Time-out")},
-    {409, BL_STR_INIT("409 Conflict")},
-    {410, BL_STR_INIT("410 Gone")},
-    {411, BL_STR_INIT("411 Length Required")},
-    {412, BL_STR_INIT("412 Precondition Failed")},
-    {413, BL_STR_INIT("413 Request Entity Too Large")},
-    {414, BL_STR_INIT("414 Request-URI Too Large")},
-    {415, BL_STR_INIT("415 Unsupported Media Type")},
-    {416, BL_STR_INIT("416 Requested Range Not Satisfiable")},
-    {417, BL_STR_INIT("417 Expectation Failed")},
-    {421, BL_STR_INIT("421 Misdirected Request")},
-    {422, BL_STR_INIT("422 Unprocessable Entity")},
-    {423, BL_STR_INIT("423 Locked")},
-    {424, BL_STR_INIT("424 Failed Dependency")},
-    {426, BL_STR_INIT("426 Upgrade Required")},
-    {428, BL_STR_INIT("428 Precondition Required")},
-    {429, BL_STR_INIT("429 Too Many Requests")},
-    {431, BL_STR_INIT("431 Request Header Fields Too Large")},
-    {451, BL_STR_INIT("451 Unavailable For Legal Reasons")},
-    {500, BL_STR_INIT("500 Internal Server Error")},
-    {501, BL_STR_INIT("501 Not Implemented")},
-    {502, BL_STR_INIT("502 Bad Gateway")},
-    {503, BL_STR_INIT("503 Service Temporarily Unavailable")},
-    {504, BL_STR_INIT("504 Gateway Time-out")},
-    {505, BL_STR_INIT("505 HTTP Version Not Supported")},
-    {507, BL_STR_INIT("507 Insufficient Storage")},
+enum {
+    STATUS_FIRST = 100,
+    STATUS_END = 520
+};
+
+static const bl_str lines[STATUS_END - STATUS_FIRST] = {
+    [100 - STATUS_FIRST] = BL_STR_INIT("100 Continue"),
+    [101 - STATUS_FIRST] = BL_STR_INIT("101 Switching Protocols"),
+    [103 - STATUS_FIRST] = BL_STR_INIT("103 Early Hints"),
+    [200 - STATUS_FIRST] = BL_STR_INIT("200 OK"),
+    [201 - STATUS_FIRST] = BL_STR_INIT("201 Created"),
+    [202 - STATUS_FIRST] = BL_STR_INIT("202 Accepted"),
+    [204 - STATUS_FIRST] = BL_STR_INIT("204 No Content"),
+    [206 - STATUS_FIRST] = BL_STR_INIT("206 Partial Content"),
+    [300 - STATUS_FIRST] = BL_STR_INIT("300 Multiple Choices"),
+    [301 - STATUS_FIRST] = BL_STR_INIT("301 Moved Permanently"),
+    [302 - STATUS_FIRST] = BL_STR_INIT("302 Moved Temporarily"),
+    [303 - STATUS_FIRST] = BL_STR_INIT("303 See Other"),
+    [304 - STATUS_FIRST] = BL_STR_INIT("304 Not Modified"),
+    [307 - STATUS_FIRST] = BL_STR_INIT("307 Temporary Redirect"),
+    [308 - STATUS_FIRST] = BL_STR_INIT("308 Permanent Redirect"),
+    [400 - STATUS_FIRST] = BL_STR_INIT("400 Bad Request"),
+    [401 - STATUS_FIRST] = BL_STR_INIT("401 Unauthorized"),
+    [402 - STATUS_FIRST] = BL_STR_INIT("402 Payment Required"),
+    [403 - STATUS_FIRST] = BL_STR_INIT("403 Forbidden"),
+    [404 - STATUS_FIRST] = BL_STR_INIT("404 Not Found"),
+    [405 - STATUS_FIRST] = BL_STR_INIT("405 Not Allowed"),
+    [406 - STATUS_FIRST] = BL_STR_INIT("406 Not Acceptable"),
+    [407 - STATUS_FIRST] = BL_STR_INIT("407 Proxy Authentication Required"),
+    [408 - STATUS_FIRST] = BL_STR_INIT("408 Request Time-out"),
+    [409 - STATUS_FIRST] = BL_STR_INIT("409 Conflict"),
+    [410 - STATUS_FIRST] = BL_STR_INIT("410 Gone"),
+    [411 - STATUS_FIRST] = BL_STR_INIT("411 Length Required"),
+    [412 - STATUS_FIRST] = BL_STR_INIT("412 Precondition Failed"),
+    [413 - STATUS_FIRST] = BL_STR_INIT("413 Request Entity Too Large"),
+    [414 - STATUS_FIRST] = BL_STR_INIT("414 Request-URI Too Large"),
+    [415 - STATUS_FIRST] = BL_STR_INIT("415 Unsupported Media Type"),
+    [416 - STATUS_FIRST] = BL_STR_INIT("416 Requested Range Not Satisfiable"),
+    [417 - STATUS_FIRST] = BL_STR_INIT("417 Expectation Failed"),
+    [421 - STATUS_FIRST] = BL_STR_INIT("421 Misdirected Request"),
+    [422 - STATUS_FIRST] = BL_STR_INIT("422 Unprocessable Entity"),
+    [423 - STATUS_FIRST] = BL_STR_INIT("423 Locked"),
+    [424 - STATUS_FIRST] = BL_STR_INIT("424 Failed Dependency"),
+    [426 - STATUS_FIRST] = BL_STR_INIT("426 Upgrade Required"),
+    [428 - STATUS_FIRST] = BL_STR_INIT("428 Precondition Required"),
+    [429 - STATUS_FIRST] = BL_STR_INIT("429 Too Many Requests"),
+    [431 - STATUS_FIRST] = BL_STR_INIT("431 Request Header Fields Too Large"),
+    [451 - STATUS_FIRST] = BL_STR_INIT("451 Unavailable For Legal Reasons"),
+    [500 - STATUS_FIRST] = BL_STR_INIT("500 Internal Server Error"),
+    [501 - STATUS_FIRST] = BL_STR_INIT("501 Not Implemented"),
+    [502 - STATUS_FIRST] = BL_STR_INIT("502 Bad Gateway"),
+    [503 - STATUS_FIRST] = BL_STR_INIT("503 Service Temporarily Unavailable"),
+    [504 - STATUS_FIRST] = BL_STR_INIT("504 Gateway Time-out"),
+    [505 - STATUS_FIRST] = BL_STR_INIT("505 HTTP Version Not Supported"),
+    [507 - STATUS_FIRST] = BL_STR_INIT("507 Insufficient Storage"),
 };
 
 /* Statuses of our own that go out as 400, and what their page says. */
@@ -72,11 +74,9 @@ static const struct {
 
 bl_str bl_status_line(int status)
 {
-    for (size_t i = 0; i < BL_COUNTOF(lines); i++) {
-        if (lines[i].status == status)
-            return lines[i].line;
-    }
-    return BL_STR_NONE;
+    if (status < STATUS_FIRST || status >= STATUS_END)
+        return BL_STR_NONE;
+    return lines[status - STATUS_FIRST];
 }
 
 /* ------------------------------------------------------------- built-in pages */

@@ -54,11 +54,13 @@ enum {
     TABLE = 256
 };
 static uint8_t table[TABLE];
+static uint32_t hashes[BL_H_COUNT];
 
 static void fill_table(void)
 {
     for (unsigned id = 1; id < BL_H_COUNT; id++) {
-        unsigned at = bl_header_hash(names[id]) % TABLE;
+        hashes[id] = bl_header_hash(names[id]);
+        unsigned at = hashes[id] % TABLE;
         while (table[at])
             at = (at + 1) % TABLE;
         table[at] = (uint8_t)id;
@@ -74,6 +76,18 @@ uint32_t bl_header_hash(bl_str name)
     return h;
 }
 
+/* `lower` is one of the names above. */
+static inline bool is_name(bl_str name, bl_str lower)
+{
+    if (name.len != lower.len)
+        return false;
+    for (size_t i = 0; i < name.len; i++) {
+        if (bl_lower(name.p[i]) != lower.p[i])
+            return false;
+    }
+    return true;
+}
+
 bl_header_id bl_header_identify(bl_str name, uint32_t hash)
 {
     static bool filled;
@@ -83,7 +97,7 @@ bl_header_id bl_header_identify(bl_str name, uint32_t hash)
         filled = true;
     }
     for (unsigned at = hash % TABLE; table[at]; at = (at + 1) % TABLE) {
-        if (names[table[at]].len == name.len && bl_str_ieq(name, names[table[at]]))
+        if (hashes[table[at]] == hash && is_name(name, names[table[at]]))
             return table[at];
     }
     return BL_H_OTHER;

@@ -99,16 +99,20 @@ static bl_parse_result parse_version(bl_str text, bl_parsed_line *out)
     return BL_PARSE_OK;
 }
 
-/* Cuts "path?args" and finds out whether the path is plain. All bytes are known to be TARGET. */
-static void parse_origin_form(bl_str target, bl_parsed_line *out)
+/* Cuts "path?args" and finds out whether the path is plain. Returns where the target ends: at the
+ * first byte that can't stand in one. */
+static const char *parse_origin_form(const char *at, const char *end, bl_parsed_line *out)
 {
-    const char *at = target.p, *end = target.p + target.len;
+    const char *start = at;
     char before = 0;
 
     out->args = BL_STR_NONE;
     for (; at < end && *at != '?'; before = *at++) {
-        if (!(CLASS(*at) & MARKED))
+        unsigned class = CLASS(*at);
+        if (BL_LIKELY((class & (TARGET | MARKED)) == TARGET))
             continue;
+        if (!(class & TARGET))
+            break;
         if (*at == '+')
             out->plus = true;
         else if (*at == '%' || *at == '#')
@@ -116,93 +120,102 @@ static void parse_origin_form(bl_str target, bl_parsed_line *out)
         else
             out->complex |= before == '/'; /* "//" and "/." */
     }
-    out->path = bl_str_of(target.p, (size_t)(at - target.p));
-    if (at == end)
-        return;
-    out->args = bl_str_of(at + 1, (size_t)(end - at - 1));
+    out->path = bl_str_of(start, (size_t)(at - start));
+    if (at == end || *at != '?')
+        return at;
+    const char *args = ++at;
+    while (at < end && (CLASS(*at) & TARGET))
+        at++;
+    out->args = bl_str_of(args, (size_t)(at - args));
     ssize_t fragment = bl_str_chr(out->args, '#');
     if (fragment >= 0)
         out->args.len = (size_t)fragment;
+    return at;
 }
 
 /* scheme "://" host [":" port] [path] */
-static bl_parse_result parse_absolute_form(bl_str target, bl_parsed_line *out)
+static const char *parse_absolute_form(const char *at, const char *end, bl_parsed_line *out)
 {
-    size_t i = 0;
+    const char *start = at;
 
-    while (i < target.len &&
-           (is_alpha(target.p[i]) || (i && (is_digit(target.p[i]) || strchr("+-.", target.p[i])))))
-        i++;
-    if (i == 0 || target.len < i + 3 || memcmp(target.p + i, "://", 3) != 0)
-        return BL_PARSE_BAD;
-    out->scheme = bl_str_of(target.p, i);
-    bl_str rest = behind(target, i + 3);
-    for (i = 0; i < rest.len && rest.p[i] != '/' && rest.p[i] != '?' && rest.p[i] != '#'; i++) {
-        if (rest.p[i] == '@')
-            return BL_PARSE_BAD; /* no user information in http (RFC 9110 section 4.2.4) */
+    while (at < end && (is_alpha(*at) ||
+                        (at > start && (is_digit(*at) || *at == '+' || *at == '-' || *at == '.'))))
+        at++;
+    if (at == start || end - at < 4 || memcmp(at, "://", 3) != 0)
+        return NULL;
+    out->scheme = bl_str_of(start, (size_t)(at - start));
+    const char *host = at += 3;
+    while (at < end && *at != '/' && *at != '?' && *at != '#' && (CLASS(*at) & TARGET)) {
+        if (*at++ == '@')
+            return NULL; /* no user information in http (RFC 9110 section 4.2.4) */
     }
-    if (i == 0)
-        return BL_PARSE_BAD;
-    out->host = bl_str_of(rest.p, i);
-    parse_origin_form(behind(rest, i), out);
-    return BL_PARSE_OK;
+    if (at == host)
+        return NULL;
+    out->host = bl_str_of(host, (size_t)(at - host));
+    return parse_origin_form(at, end, out);
 }
 
-static bl_parse_result parse_target(bl_str target, bl_parsed_line *out)
+/* The forms of RFC 9112 section 3.2. Returns the target's end; NULL: it has none of them. */
+static const char *parse_target(const char *at, const char *end, bl_parsed_line *out)
 {
-    out->target = target;
-    if (target.len == 0)
-        return BL_PARSE_BAD;
-    for (size_t i = 0; i < target.len; i++) {
-        if (!(CLASS(target.p[i]) & TARGET))
-            return BL_PARSE_BAD;
-    }
-    if (target.p[0] == '/') {
-        parse_origin_form(target, out);
-        return BL_PARSE_OK;
-    }
-    if (bl_str_eq(out->method, BL_STR("CONNECT"))) {
+    const char *start = at;
+
+    if (at == end)
+        return NULL;
+    if (BL_LIKELY(*at == '/')) {
+        at = parse_origin_form(at, end, out);
+    } else if (bl_str_eq(out->method, BL_STR("CONNECT"))) {
+        while (at < end && (CLASS(*at) & TARGET))
+            at++;
         out->authority = true;
-        out->host = target;
-        return BL_PARSE_OK;
+        out->host = bl_str_of(start, (size_t)(at - start));
+    } else if (*at == '*' && bl_str_eq(out->method, BL_STR("OPTIONS"))) {
+        out->path = bl_str_of(at++, 1);
+    } else if ((at = parse_absolute_form(at, end, out)) == NULL) {
+        return NULL;
     }
-    if (bl_str_eq(target, BL_STR("*")) && bl_str_eq(out->method, BL_STR("OPTIONS"))) {
-        out->path = target;
-        return BL_PARSE_OK;
-    }
-    return parse_absolute_form(target, out);
+    out->target = bl_str_of(start, (size_t)(at - start));
+    return at;
+}
+
+/* Upper-case letters, and '-' or '_' between them. */
+static const char *parse_method(const char *at, const char *end)
+{
+    const char *start = at;
+
+    while (at < end && ((*at >= 'A' && *at <= 'Z') || ((*at == '_' || *at == '-') && at > start)))
+        at++;
+    return at;
+}
+
+static const char *skip_spaces(const char *at, const char *end)
+{
+    while (at < end && *at == ' ')
+        at++;
+    return at;
 }
 
 bl_parse_result bl_parse_request_line(bl_str line, bl_parsed_line *out)
 {
-    size_t i = 0;
+    const char *end = line.p + line.len, *at = parse_method(line.p, end);
 
     memset(out, 0, sizeof *out);
-    while (i < line.len && line.p[i] >= 'A' && line.p[i] <= 'Z')
-        i++;
-    while (i < line.len && (CLASS(line.p[i]) & TOKEN) && (line.p[i] == '_' || line.p[i] == '-'))
-        for (i++; i < line.len && line.p[i] >= 'A' && line.p[i] <= 'Z'; i++)
-            ;
-    if (i == 0 || i >= line.len || line.p[i] != ' ')
+    out->method = bl_str_of(line.p, (size_t)(at - line.p));
+    if (at == line.p || at == end || *at != ' ')
         return BL_PARSE_BAD_METHOD;
-    out->method = bl_str_of(line.p, i);
-
-    bl_str rest = behind(line, i);
-    while (rest.len && *rest.p == ' ')
-        rest = behind(rest, 1);
-    ssize_t space = bl_str_chr(rest, ' ');
-    if (space < 0) {
+    at = parse_target(skip_spaces(at, end), end, out);
+    if (at == NULL)
+        return BL_PARSE_BAD;
+    if (at == end) {
         out->version = 9;
-        return bl_str_eq(out->method, BL_STR("GET")) ? parse_target(rest, out) : BL_PARSE_BAD;
+        return bl_str_eq(out->method, BL_STR("GET")) ? BL_PARSE_OK : BL_PARSE_BAD;
     }
-    bl_str version = behind(rest, (size_t)space);
-    while (version.len && *version.p == ' ')
-        version = behind(version, 1);
-    while (version.len && version.p[version.len - 1] == ' ')
-        version.len--;
-    bl_parse_result result = parse_target(bl_str_of(rest.p, (size_t)space), out);
-    bl_parse_result of_version = parse_version(version, out);
-    return result != BL_PARSE_OK ? result : of_version;
+    if (*at != ' ')
+        return BL_PARSE_BAD;
+    at = skip_spaces(at, end);
+    while (end > at && end[-1] == ' ')
+        end--;
+    return parse_version(bl_str_of(at, (size_t)(end - at)), out);
 }
 
 /* ------------------------------------------------------------- path */
@@ -326,33 +339,42 @@ const char *bl_parse_line_end(const char *at, const char *end, bool *bad)
     return NULL;
 }
 
+/* A name with something else than letters, digits and '-'. False: with what can't be in any name.
+ */
+static bool look_at_odd_name(bl_parsed_field *out)
+{
+    out->odd = out->underscore = true;
+    for (size_t i = 0; i < out->name.len; i++) {
+        unsigned char c = (unsigned char)out->name.p[i];
+        if (c <= ' ' || c == 0x7f)
+            return false;
+        out->underscore &= (CLASS(c) & PLAIN) || c == '_';
+    }
+    return true;
+}
+
 bool bl_parse_field(bl_str line, bl_parsed_field *out)
 {
     const char *at = line.p, *end = line.p + line.len;
     uint32_t hash = 0;
     unsigned all = PLAIN;
-    bool underscore = false;
 
     for (; at < end && *at != ':'; at++) {
-        unsigned char c = (unsigned char)*at;
-        if (c <= ' ' || c == 0x7f)
-            return false;
-        all &= CLASS(c);
-        underscore |= c == '_';
-        hash = hash * 31 + (unsigned char)bl_lower((char)c);
+        all &= CLASS(*at);
+        hash = hash * 31 + (unsigned char)bl_lower(*at);
     }
     if (at == line.p || at == end)
         return false;
     out->name = bl_str_of(line.p, (size_t)(at - line.p));
     out->hash = hash;
-    out->odd = !all;
-    out->underscore = false;
-    if (!all && underscore) {
-        out->underscore = true;
-        for (size_t i = 0; i < out->name.len; i++)
-            out->underscore &= (CLASS(out->name.p[i]) & PLAIN) || out->name.p[i] == '_';
-    }
-    out->value = bl_str_trim(bl_str_of(at + 1, (size_t)(end - at - 1)));
+    out->odd = out->underscore = false;
+    if (BL_UNLIKELY(!all) && !look_at_odd_name(out))
+        return false;
+    for (at++; at < end && (*at == ' ' || *at == '\t'); at++)
+        ;
+    while (end > at && (end[-1] == ' ' || end[-1] == '\t'))
+        end--;
+    out->value = bl_str_of(at, (size_t)(end - at));
     return true;
 }
 
@@ -375,31 +397,42 @@ static bool parse_host_port(bl_str text, int *port)
     return true;
 }
 
+static bool take_literal_ip6(bl_str value, char *to, size_t *len)
+{
+    ssize_t close = bl_str_chr(value, ']');
+
+    if (close < 2)
+        return false;
+    for (ssize_t i = 1; i < close; i++) {
+        if (hex_digit(value.p[i]) < 0 && value.p[i] != ':' && value.p[i] != '.')
+            return false;
+    }
+    *len = (size_t)close + 1;
+    bl_str_lower(to, bl_str_of(value.p, *len));
+    return true;
+}
+
 bool bl_parse_host(bl_str value, char *to, bl_str *host, int *port)
 {
     size_t len = 0;
-    char before = 0;
 
     if (value.len && value.p[0] == '[') {
-        ssize_t close = bl_str_chr(value, ']');
-        if (close < 2)
+        if (!take_literal_ip6(value, to, &len))
             return false;
-        for (ssize_t i = 1; i < close; i++) {
-            if (hex_digit(value.p[i]) < 0 && value.p[i] != ':' && value.p[i] != '.')
-                return false;
-        }
-        len = (size_t)close + 1;
     } else {
-        for (; len < value.len && value.p[len] != ':'; before = value.p[len++]) {
-            if (!(CLASS(value.p[len]) & HOSTCHAR) && !(value.p[len] & 0x80))
+        for (char before = 0; len < value.len && value.p[len] != ':'; len++) {
+            char c = value.p[len];
+            if (!(CLASS(c) & HOSTCHAR) && !(c & 0x80))
                 return false;
-            if (value.p[len] == '.' && before == '.')
+            if (c == '.' && before == '.')
                 return false;
+            to[len] = bl_lower(c);
+            before = c;
         }
     }
-    if (!parse_host_port(behind(value, len), port) || (len == 0 && value.len))
+    *port = 0;
+    if (len != value.len && !parse_host_port(behind(value, len), port))
         return false;
-    bl_str_lower(to, bl_str_of(value.p, len));
     if (len && to[len - 1] == '.')
         len--;
     *host = bl_str_of(to, len);

@@ -64,7 +64,7 @@ bl_request *bl_request_new(bl_conn *c, bl_http *http, bl_pool *pool)
 {
     bl_request *r = bl_pool_alloc(pool, sizeof *r);
 
-    memset(r, 0, offsetof(bl_request, captures));
+    bl_zero(r, offsetof(bl_request, captures));
     r->captures.count = 0;
 
     r->magic = BL_REQUEST_MAGIC;

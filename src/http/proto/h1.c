@@ -469,6 +469,12 @@ static int understand(bl_h1 *h)
     return 0;
 }
 
+/* While a request runs, the timer of the time before may stay armed: keepalive will push it further
+ * off, which costs less than stopping it and arming it again. */
+static void no_deadline(bl_timer *timer BL_UNUSED)
+{
+}
+
 static void begin_request(bl_h1 *h)
 {
     bl_conn *c = h->conn;
@@ -478,7 +484,7 @@ static void begin_request(bl_h1 *h)
     bl_stats_mine->writing++;
     bl_stats_mine->requests++;
     c->requests++;
-    bl_timer_stop(&c->timer);
+    c->timer.fire = no_deadline;
     r->header_bytes = c->received - h->received_before - (uint64_t)(h->last - h->pos);
     h->body_whole = !r->body.expected;
     r->body.whole = h->body_whole;
@@ -678,7 +684,7 @@ static void h1_finish(bl_request *r, bl_conn *c, bool broken)
     const bl_http_core_location *core = r->loc->core;
 
     bl_stats_mine->writing--;
-    bl_timer_stop(&c->timer);
+    c->timer.fire = no_deadline;
     bl_chain_done(&h->out);
     if (!broken && !h->body_whole && r->keepalive && bl_h1_drop_body(h) != BL_OK)
         r->keepalive = false;
