@@ -40,7 +40,7 @@ ifeq ($(LTO),1)
 OPTIMISE += -flto=auto
 endif
 
-CFLAGS := -std=gnu11 $(OPTIMISE) -g -fno-omit-frame-pointer -Wall -Wextra -Werror -Wno-missing-field-initializers $(SANITIZE) \
+CFLAGS := -std=gnu11 $(OPTIMISE) -g -fomit-frame-pointer -Wall -Wextra -Werror -Wno-missing-field-initializers $(SANITIZE) \
     $(EXTRA_CFLAGS)
 CPPFLAGS := -D_GNU_SOURCE -Isrc -Ibuild $(LIB_CFLAGS) $(EXTRA_CPPFLAGS)
 # -E exports the server's functions, so that Lua's FFI finds them.

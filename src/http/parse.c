@@ -10,11 +10,10 @@ enum {
     PLAIN = 1 << 1,    /* of a field name as everybody writes it: letters, digits, '-' */
     TARGET = 1 << 2,   /* may stand in a request target */
     MARKED = 1 << 3,   /* in a path: needs a closer look (% # . / +) */
-    HOSTCHAR = 1 << 4, /* of a host name */
 };
 
-#define ALPHA  (TOKEN | PLAIN | TARGET | HOSTCHAR)
-#define SYMBOL (TOKEN | TARGET | HOSTCHAR)
+#define ALPHA  (TOKEN | PLAIN | TARGET)
+#define SYMBOL (TOKEN | TARGET)
 
 static const uint8_t classes[256] = {
     ['0' ... '9'] = ALPHA,
@@ -36,11 +35,11 @@ static const uint8_t classes[256] = {
     ['%'] = SYMBOL | MARKED,
     ['#'] = TOKEN | TARGET | MARKED,
     ['/'] = TARGET | MARKED,
-    ['('] = TARGET | HOSTCHAR,
-    [')'] = TARGET | HOSTCHAR,
-    [','] = TARGET | HOSTCHAR,
-    [';'] = TARGET | HOSTCHAR,
-    ['='] = TARGET | HOSTCHAR,
+    ['('] = TARGET,
+    [')'] = TARGET,
+    [','] = TARGET,
+    [';'] = TARGET,
+    ['='] = TARGET,
     [':'] = TARGET,
     ['@'] = TARGET,
     ['?'] = TARGET,
@@ -77,13 +76,13 @@ static bool is_digit(char c)
 /* "HTTP/" major "." minor */
 static bl_parse_result parse_version(bl_str text, bl_parsed_line *out)
 {
-    if (text.len < 8 || memcmp(text.p, "HTTP/", 5) != 0)
-        return BL_PARSE_BAD;
-    if (text.len == 8 && memcmp(text.p + 5, "1.", 2) == 0 && is_digit(text.p[7])) {
-        out->version = text.p[7] == '0' ? 1000 : 1001;
+    if (BL_LIKELY(text.len == 8 && memcmp(text.p, "HTTP/1.1", 8) == 0)) {
+        out->version = 1001;
         out->protocol = text;
         return BL_PARSE_OK;
     }
+    if (text.len < 8 || memcmp(text.p, "HTTP/", 5) != 0)
+        return BL_PARSE_BAD;
     bl_str number = behind(text, 5);
     ssize_t dot = bl_str_chr(number, '.');
     if (dot < 1 || dot > 3)
@@ -412,6 +411,22 @@ static bool take_literal_ip6(bl_str value, char *to, size_t *len)
     return true;
 }
 
+/* Bytes of a host name, lower-cased; 0: can't stand in one. */
+static const unsigned char host_bytes[256] = {
+    ['-'] = '-', ['.'] = '.', ['_'] = '_', ['~'] = '~', ['!'] = '!', ['$'] = '$', ['&'] = '&',
+    ['\''] = '\'', ['*'] = '*', ['+'] = '+', ['%'] = '%', ['('] = '(', [')'] = ')', [','] = ',',
+    [';'] = ';', ['='] = '=',
+#define SAME(c) [c] = c
+#define LOWER(c) [(c) - 32] = c, [c] = c
+    SAME('0'), SAME('1'), SAME('2'), SAME('3'), SAME('4'), SAME('5'), SAME('6'), SAME('7'),
+    SAME('8'), SAME('9'), LOWER('a'), LOWER('b'), LOWER('c'), LOWER('d'), LOWER('e'), LOWER('f'),
+    LOWER('g'), LOWER('h'), LOWER('i'), LOWER('j'), LOWER('k'), LOWER('l'), LOWER('m'), LOWER('n'),
+    LOWER('o'), LOWER('p'), LOWER('q'), LOWER('r'), LOWER('s'), LOWER('t'), LOWER('u'), LOWER('v'),
+    LOWER('w'), LOWER('x'), LOWER('y'), LOWER('z'),
+#undef SAME
+#undef LOWER
+};
+
 bool bl_parse_host(bl_str value, char *to, bl_str *host, int *port)
 {
     size_t len = 0;
@@ -420,15 +435,16 @@ bool bl_parse_host(bl_str value, char *to, bl_str *host, int *port)
         if (!take_literal_ip6(value, to, &len))
             return false;
     } else {
-        for (char before = 0; len < value.len && value.p[len] != ':'; len++) {
-            char c = value.p[len];
-            if (!(CLASS(c) & HOSTCHAR) && !(c & 0x80))
+        for (; len < value.len; len++) {
+            unsigned char c = host_bytes[(unsigned char)value.p[len]];
+            if (BL_UNLIKELY(c == 0))
+                break;
+            to[len] = (char)c;
+            if (c == '.' && len && to[len - 1] == '.')
                 return false;
-            if (c == '.' && before == '.')
-                return false;
-            to[len] = bl_lower(c);
-            before = c;
         }
+        if (len < value.len && value.p[len] != ':')
+            return false;
     }
     *port = 0;
     if (len != value.len && !parse_host_port(behind(value, len), port))

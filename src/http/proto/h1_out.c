@@ -85,13 +85,13 @@ static bl_str status_line(bl_request *r)
     return line;
 }
 
-static bl_str server_words(const bl_http_core_location *core)
+static char *put_server(char *at, const bl_http_core_location *core)
 {
+    if (BL_LIKELY(core->server_tokens == BL_TOKENS_ON))
+        return PUT(at, "Server: " BL_SERVER_VERSION "\r\n");
     if (core->server_tokens == BL_TOKENS_OFF)
-        return BL_STR("Server: " BL_SERVER_NAME "\r\n");
-    if (core->server_tokens == BL_TOKENS_BUILD)
-        return BL_STR("Server: " BL_SERVER_BUILD "\r\n");
-    return BL_STR("Server: " BL_SERVER_VERSION "\r\n");
+        return PUT(at, "Server: " BL_SERVER_NAME "\r\n");
+    return PUT(at, "Server: " BL_SERVER_BUILD "\r\n");
 }
 
 /* Location made absolute, as absolute_redirect and its sisters say. */
@@ -200,7 +200,7 @@ static char *put_fixed(char *at, bl_request *r, bl_str line, bl_str location)
     at = put(at, line);
     at = PUT(at, "\r\n");
     if (!out->no_server)
-        at = put(at, server_words(r->loc->core));
+        at = put_server(at, r->loc->core);
     if (!out->no_date) {
         at = PUT(at, "Date: ");
         at = put(at, bl_clock_http());
