@@ -2,7 +2,11 @@
 #include "conf/generation.h"
 #include "http/core_module.h"
 #include "http/http_block.h"
+#include "http/modules/index.h"
 #include "http/modules/rewrite.h"
+#include "http/modules/static.h"
+#include "http/modules/try_files.h"
+#include "http/open_file.h"
 #include "process/core.h"
 #include "process/features.h"
 
@@ -15,7 +19,11 @@ static bl_module *const main_modules[] = {
 
 static bl_module *const http_modules[] = {
     &bl_http_core_module,
+    &bl_open_file_module,
     &bl_rewrite_module,
+    &bl_try_files_module,
+    &bl_index_module,
+    &bl_static_module,
     NULL,
 };
 

@@ -37,6 +37,7 @@ static bool read_root_or_alias(bl_conf *cf, const bl_conf_node *node, bl_root_se
                              alias ? "alias" : "root",
                              root->alias == alias ? "" : ", root or alias was given before");
     root->alias = alias;
+    root->covers = 0;
     root->value = bl_value_compile(cf, node, 1, path);
     if (root->value == NULL)
         return false;
@@ -60,7 +61,10 @@ static bool read_alias(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_co
     if (loc->kind == BL_LOC_NAMED)
         return bl_conf_error(cf, node, 0,
                              "the \"alias\" directive cannot be used inside the named location");
-    return read_root_or_alias(cf, node, field, true);
+    bl_root_setting *root = field;
+    bool ok = read_root_or_alias(cf, node, root, true);
+    root->covers = loc->kind == BL_LOC_REGEX ? BL_ALIAS_ALL : loc->name.len;
+    return ok;
 }
 
 static bool read_keepalive_timeout(bl_conf *cf, const bl_directive *d BL_UNUSED,

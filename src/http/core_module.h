@@ -67,10 +67,13 @@ typedef struct bl_keepalive_setting {
     int64_t header;  /* seconds of the Keep-Alive field; -1: none */
 } bl_keepalive_setting;
 
+#define BL_ALIAS_ALL SIZE_MAX
+
 typedef struct bl_root_setting {
     bl_str path;     /* absolute, when constant */
     bl_value *value; /* with variables else */
     int alias;       /* path replaces the location's name instead of standing before the URI */
+    size_t covers;   /* alias: length of that name; BL_ALIAS_ALL: of a regex, the whole URI */
 } bl_root_setting;
 
 struct bl_http_core_location {

@@ -3,30 +3,22 @@
 #include "http/request.h"
 #include "http/value.h"
 
-/* Whether the part of the URI that the location's name covers is replaced (alias) or kept (root).
- */
-static size_t covered_by_alias(const bl_request *r)
+/* The part of the URI behind the path that root or alias gives. */
+static bl_str rest_of_uri(const bl_request *r, const bl_root_setting *root)
 {
-    const bl_location *loc = r->loc;
+    size_t covered = 0;
 
-    if (!loc->core->root.alias || loc->kind == BL_LOC_REGEX)
-        return 0;
-    return BL_MIN(loc->name.len, r->uri.len);
-}
-
-static bool is_alias_of_regex(const bl_request *r)
-{
-    const bl_location *loc = r->loc;
-
-    while (loc->kind == BL_LOC_IF || loc->kind == BL_LOC_LIMIT_EXCEPT)
-        loc = loc->parent;
-    return r->loc->core->root.alias && loc->kind == BL_LOC_REGEX;
+    if (root->alias && root->covers != BL_ALIAS_ALL)
+        covered = BL_MIN(root->covers, r->uri.len);
+    else if (root->alias && !r->add_uri_to_alias)
+        return BL_STR_NONE;
+    return bl_str_of(r->uri.p + covered, r->uri.len - covered);
 }
 
 bool bl_request_path(bl_request *r, bl_str *path, size_t *root_len, size_t reserve)
 {
     const bl_root_setting *root = &r->loc->core->root;
-    bl_str base = root->path, rest = r->uri;
+    bl_str base = root->path, rest = rest_of_uri(r, root);
 
     if (!root->value->constant) {
         base = bl_value_eval(r, root->value);
@@ -36,12 +28,6 @@ bool bl_request_path(bl_request *r, bl_str *path, size_t *root_len, size_t reser
         }
         if (!root->alias && base.len > 1 && base.p[base.len - 1] == '/')
             base.len--;
-    }
-    if (is_alias_of_regex(r)) {
-        rest = BL_STR_NONE;
-    } else {
-        size_t covered = covered_by_alias(r);
-        rest = bl_str_of(rest.p + covered, rest.len - covered);
     }
     char *text = bl_pool_bytes(r->pool, base.len + rest.len + reserve + 1);
     char *at = bl_str_put(text, base);

@@ -316,6 +316,7 @@ bl_step bl_request_redirect(bl_request *r, bl_str uri, bl_str args)
     r->valid_raw_uri = false;
     r->uri_changed = false;
     r->content = NULL;
+    r->add_uri_to_alias = false;
     forget_ctx(r);
     r->loc = r->server->loc;
     r->at = skip_phase(r, BL_PHASE_SERVER_REWRITE);
@@ -339,6 +340,7 @@ bl_step bl_request_redirect_named(bl_request *r, bl_str name)
     }
     r->internal = true;
     r->content = NULL;
+    r->add_uri_to_alias = false;
     forget_ctx(r);
     bl_location_enter(r, loc);
     r->at = loc->program;

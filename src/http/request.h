@@ -126,6 +126,7 @@ struct bl_request {
     bool valid_raw_uri; /* raw_uri still says what uri says (no rewrite) */
     bool plus_in_uri, quoted_uri, empty_path;
     bool uri_changed;
+    bool add_uri_to_alias; /* try_files found it under the alias of a regex location */
     uint8_t uri_changes; /* left before "rewrite or internal redirection cycle" */
     bool internal;
     bool satisfied;   /* satisfy any */
@@ -173,7 +174,8 @@ struct bl_request {
     bool expect_100;
     bool chunked_out;
     bool buffered_out; /* hold small output back (postpone_output) */
-    bool filter_in_memory, filter_need_temp;
+    bool filter_in_memory, filter_need_temp; /* filters want bytes in memory; of their own */
+    bool filter_whole; /* a filter wants the body as one piece (several ranges) */
     int64_t limit_rate, limit_rate_after; /* bytes/s; -1: the location's */
     bool limit_rate_set, limit_rate_after_set;
     bl_str realm_user; /* $remote_user, when authenticated by other means */
