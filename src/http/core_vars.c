@@ -544,10 +544,15 @@ GET(get_proxy_protocol_tlv)
                           (uint32_t)(unsigned char)ssl.p[3] << 8 | (unsigned char)ssl.p[4];
         return number(r, verify, value);
     }
-    if (!bl_str_starts(member, BL_STR("0x")))
+    bool sub = bl_str_starts(member, BL_STR("ssl_0x"));
+    if (!sub && !bl_str_starts(member, BL_STR("0x")))
         return false;
-    int64_t type = bl_str_to_hex(bl_str_of(member.p + 2, member.len - 2));
-    return type >= 0 && type < 256 && bl_proxy_protocol_tlv(pp, (int)type, 0, value);
+    size_t prefix = sub ? 6 : 2;
+    int64_t type = bl_str_to_hex(bl_str_of(member.p + prefix, member.len - prefix));
+    if (type < 0 || type > 255 || (sub && type == 0))
+        return false;
+    return sub ? bl_proxy_protocol_tlv(pp, 0x20, (int)type, value)
+               : bl_proxy_protocol_tlv(pp, (int)type, 0, value);
 }
 
 /* ------------------------------------------------------------- the server and its clock */
