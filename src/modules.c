@@ -2,9 +2,13 @@
 #include "conf/generation.h"
 #include "http/core_module.h"
 #include "http/http_block.h"
+#include "http/modules/access.h"
+#include "http/modules/auth_basic.h"
 #include "http/modules/index.h"
 #include "http/modules/rewrite.h"
 #include "http/modules/static.h"
+#include "http/modules/stub_status.h"
+#include "http/modules/temp_paths.h"
 #include "http/modules/try_files.h"
 #include "http/open_file.h"
 #include "process/core.h"
@@ -21,9 +25,13 @@ static bl_module *const http_modules[] = {
     &bl_http_core_module,
     &bl_open_file_module,
     &bl_rewrite_module,
+    &bl_access_module,
+    &bl_auth_basic_module,
     &bl_try_files_module,
     &bl_index_module,
     &bl_static_module,
+    &bl_stub_status_module,
+    &bl_temp_paths_module,
     NULL,
 };
 
