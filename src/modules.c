@@ -4,6 +4,7 @@
 #include "http/http_block.h"
 #include "http/modules/access.h"
 #include "http/modules/auth_basic.h"
+#include "http/modules/gzip.h"
 #include "http/modules/index.h"
 #include "http/modules/rewrite.h"
 #include "http/modules/static.h"
@@ -30,6 +31,7 @@ static bl_module *const http_modules[] = {
     &bl_try_files_module,
     &bl_index_module,
     &bl_static_module,
+    &bl_gzip_module,
     &bl_stub_status_module,
     &bl_temp_paths_module,
     NULL,
@@ -56,9 +58,11 @@ const char *const bl_feature_modules[] = {
 };
 
 const bl_filter *const bl_head_filter_order[] = {
+    &bl_gzip_filter,
     NULL,
 };
 
 const bl_filter *const bl_body_filter_order[] = {
+    &bl_gzip_filter,
     NULL,
 };

@@ -1,0 +1,14 @@
+/* gzip: responses compressed on the way out. */
+#ifndef BL_HTTP_MODULES_GZIP_H
+#define BL_HTTP_MODULES_GZIP_H
+
+#include "http/http.h"
+
+extern bl_module bl_gzip_module;
+extern const bl_filter bl_gzip_filter;
+
+/* Whether the client takes gzip and the gzip_ settings allow it for this request: also for files that
+ * are compressed already (gzip_static). */
+bool bl_gzip_is_ok(bl_request *r);
+
+#endif
