@@ -2,6 +2,7 @@
 #include "conf/generation.h"
 #include "http/core_module.h"
 #include "http/http_block.h"
+#include "http/modules/access_log.h"
 #include "http/modules/index.h"
 #include "http/modules/rewrite.h"
 #include "http/modules/static.h"
@@ -24,6 +25,7 @@ static bl_module *const http_modules[] = {
     &bl_try_files_module,
     &bl_index_module,
     &bl_static_module,
+    &bl_access_log_module,
     NULL,
 };
 
