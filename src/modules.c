@@ -5,6 +5,7 @@
 #include "http/modules/access.h"
 #include "http/modules/auth_basic.h"
 #include "http/modules/gzip.h"
+#include "http/modules/access_log.h"
 #include "http/modules/index.h"
 #include "http/modules/rewrite.h"
 #include "http/modules/static.h"
@@ -34,6 +35,7 @@ static bl_module *const http_modules[] = {
     &bl_gzip_module,
     &bl_stub_status_module,
     &bl_temp_paths_module,
+    &bl_access_log_module,
     NULL,
 };
 

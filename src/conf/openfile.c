@@ -110,8 +110,11 @@ void bl_open_files_reopen(bl_generation *g, uid_t owner)
 {
     BL_LIST_EACH (it, &g->open_files) {
         bl_open_file *file = BL_CONTAINER(it, bl_open_file, link);
-        if (file->path && file->fd >= 0)
-            reopen(file, owner);
+        if (file->path == NULL || file->fd < 0)
+            continue;
+        if (file->flush)
+            file->flush(file);
+        reopen(file, owner);
     }
 }
 

@@ -32,6 +32,8 @@ typedef struct bl_open_file {
     bl_link link; /* in the generation's list */
     char *path;   /* NULL: stderr */
     int fd;
+    void (*flush)(struct bl_open_file *file); /* writes what is buffered; NULL: nothing ever is */
+    void *flush_data;
 } bl_open_file;
 
 typedef struct bl_log_target bl_log_target;
