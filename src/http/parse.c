@@ -6,52 +6,28 @@
 
 /* Classes of bytes. */
 enum {
-    TOKEN = 1 << 0,    /* RFC 9110 tchar */
-    PLAIN = 1 << 1,    /* of a field name as everybody writes it: letters, digits, '-' */
-    TARGET = 1 << 2,   /* may stand in a request target */
-    MARKED = 1 << 3,   /* in a path: needs a closer look (% # . / +) */
+    TOKEN = 1 << 0,  /* RFC 9110 tchar */
+    PLAIN = 1 << 1,  /* of a field name as everybody writes it: letters, digits, '-' */
+    TARGET = 1 << 2, /* may stand in a request target */
+    MARKED = 1 << 3, /* in a path: needs a closer look (% # . / +) */
 };
 
 #define ALPHA  (TOKEN | PLAIN | TARGET)
 #define SYMBOL (TOKEN | TARGET)
 
 static const uint8_t classes[256] = {
-    ['0' ... '9'] = ALPHA,
-    ['A' ... 'Z'] = ALPHA,
-    ['a' ... 'z'] = ALPHA,
-    ['-'] = ALPHA,
-    ['_'] = SYMBOL,
-    ['~'] = SYMBOL,
-    ['!'] = SYMBOL,
-    ['$'] = SYMBOL,
-    ['&'] = SYMBOL,
-    ['\''] = SYMBOL,
-    ['*'] = SYMBOL,
-    ['`'] = TOKEN | TARGET,
-    ['|'] = TOKEN | TARGET,
-    ['^'] = TOKEN | TARGET,
-    ['+'] = SYMBOL | MARKED,
-    ['.'] = SYMBOL | MARKED,
-    ['%'] = SYMBOL | MARKED,
-    ['#'] = TOKEN | TARGET | MARKED,
-    ['/'] = TARGET | MARKED,
-    ['('] = TARGET,
-    [')'] = TARGET,
-    [','] = TARGET,
-    [';'] = TARGET,
-    ['='] = TARGET,
-    [':'] = TARGET,
-    ['@'] = TARGET,
-    ['?'] = TARGET,
-    ['['] = TARGET,
-    [']'] = TARGET,
-    ['{'] = TARGET,
-    ['}'] = TARGET,
-    ['<'] = TARGET,
-    ['>'] = TARGET,
-    ['"'] = TARGET,
-    ['\\'] = TARGET,
-    [0x80 ... 0xff] = TARGET,
+    ['0' ... '9'] = ALPHA,   ['A' ... 'Z'] = ALPHA,   ['a' ... 'z'] = ALPHA,
+    ['-'] = ALPHA,           ['_'] = SYMBOL,          ['~'] = SYMBOL,
+    ['!'] = SYMBOL,          ['$'] = SYMBOL,          ['&'] = SYMBOL,
+    ['\''] = SYMBOL,         ['*'] = SYMBOL,          ['`'] = TOKEN | TARGET,
+    ['|'] = TOKEN | TARGET,  ['^'] = TOKEN | TARGET,  ['+'] = SYMBOL | MARKED,
+    ['.'] = SYMBOL | MARKED, ['%'] = SYMBOL | MARKED, ['#'] = TOKEN | TARGET | MARKED,
+    ['/'] = TARGET | MARKED, ['('] = TARGET,          [')'] = TARGET,
+    [','] = TARGET,          [';'] = TARGET,          ['='] = TARGET,
+    [':'] = TARGET,          ['@'] = TARGET,          ['?'] = TARGET,
+    ['['] = TARGET,          [']'] = TARGET,          ['{'] = TARGET,
+    ['}'] = TARGET,          ['<'] = TARGET,          ['>'] = TARGET,
+    ['"'] = TARGET,          ['\\'] = TARGET,         [0x80 ... 0xff] = TARGET,
 };
 
 #define CLASS(c) classes[(unsigned char)(c)]
@@ -396,43 +372,50 @@ static bool parse_host_port(bl_str text, int *port)
     return true;
 }
 
-static bool take_literal_ip6(bl_str value, char *to, size_t *len)
-{
-    ssize_t close = bl_str_chr(value, ']');
-
-    if (close < 2)
-        return false;
-    for (ssize_t i = 1; i < close; i++) {
-        if (hex_digit(value.p[i]) < 0 && value.p[i] != ':' && value.p[i] != '.')
-            return false;
-    }
-    *len = (size_t)close + 1;
-    bl_str_lower(to, bl_str_of(value.p, *len));
-    return true;
-}
-
 /* Bytes of a host name, lower-cased; 0: can't stand in one. */
 static const unsigned char host_bytes[256] = {
-    ['-'] = '-', ['.'] = '.', ['_'] = '_', ['~'] = '~', ['!'] = '!', ['$'] = '$', ['&'] = '&',
-    ['\''] = '\'', ['*'] = '*', ['+'] = '+', ['%'] = '%', ['('] = '(', [')'] = ')', [','] = ',',
-    [';'] = ';', ['='] = '=',
-#define SAME(c) [c] = c
-#define LOWER(c) [(c) - 32] = c, [c] = c
-    SAME('0'), SAME('1'), SAME('2'), SAME('3'), SAME('4'), SAME('5'), SAME('6'), SAME('7'),
-    SAME('8'), SAME('9'), LOWER('a'), LOWER('b'), LOWER('c'), LOWER('d'), LOWER('e'), LOWER('f'),
-    LOWER('g'), LOWER('h'), LOWER('i'), LOWER('j'), LOWER('k'), LOWER('l'), LOWER('m'), LOWER('n'),
-    LOWER('o'), LOWER('p'), LOWER('q'), LOWER('r'), LOWER('s'), LOWER('t'), LOWER('u'), LOWER('v'),
-    LOWER('w'), LOWER('x'), LOWER('y'), LOWER('z'),
+    ['-'] = '-', ['.'] = '.',   ['_'] = '_', ['~'] = '~', ['!'] = '!', ['$'] = '$',
+    ['&'] = '&', ['\''] = '\'', ['*'] = '*', ['+'] = '+', ['%'] = '%', ['('] = '(',
+    [')'] = ')', [','] = ',',   [';'] = ';', ['='] = '=',
+#define SAME(c)  [c] = c
+#define LOWER(c) [(c)-32] = c, [c] = c
+    SAME('0'),   SAME('1'),     SAME('2'),   SAME('3'),   SAME('4'),   SAME('5'),
+    SAME('6'),   SAME('7'),     SAME('8'),   SAME('9'),   LOWER('a'),  LOWER('b'),
+    LOWER('c'),  LOWER('d'),    LOWER('e'),  LOWER('f'),  LOWER('g'),  LOWER('h'),
+    LOWER('i'),  LOWER('j'),    LOWER('k'),  LOWER('l'),  LOWER('m'),  LOWER('n'),
+    LOWER('o'),  LOWER('p'),    LOWER('q'),  LOWER('r'),  LOWER('s'),  LOWER('t'),
+    LOWER('u'),  LOWER('v'),    LOWER('w'),  LOWER('x'),  LOWER('y'),  LOWER('z'),
 #undef SAME
 #undef LOWER
 };
+
+/* "[" IPv6address or IPvFuture "]" (RFC 3986 section 3.2.2), as far as a name could be told apart.
+ */
+static bool take_ip_literal(bl_str value, char *to, size_t *len)
+{
+    size_t i = 1;
+
+    for (; i < value.len && value.p[i] != ']'; i++) {
+        unsigned char c =
+            (unsigned char)value.p[i] == ':' ? ':' : host_bytes[(unsigned char)value.p[i]];
+        if (c == 0 || (c == '.' && to[i - 1] == '.'))
+            return false;
+        to[i] = (char)c;
+    }
+    if (i < 2 || i == value.len)
+        return false;
+    to[0] = '[';
+    to[i] = ']';
+    *len = i + 1;
+    return true;
+}
 
 bool bl_parse_host(bl_str value, char *to, bl_str *host, int *port)
 {
     size_t len = 0;
 
     if (value.len && value.p[0] == '[') {
-        if (!take_literal_ip6(value, to, &len))
+        if (!take_ip_literal(value, to, &len))
             return false;
     } else {
         for (; len < value.len; len++) {
@@ -452,7 +435,7 @@ bool bl_parse_host(bl_str value, char *to, bl_str *host, int *port)
     if (len && to[len - 1] == '.')
         len--;
     *host = bl_str_of(to, len);
-    return value.len == 0 || len != 0;
+    return len != 0;
 }
 
 /* ------------------------------------------------------------- chunked */
