@@ -117,14 +117,13 @@ static cached_file *add_cached(file_cache *c, bl_str path)
     return f;
 }
 
-/* A descriptor for the path; *keep: it stays open. */
-static int cached_fd(bl_request *r, file_cache *c, bl_str path, bool *keep)
+/* A file that is cached and still open, or NULL. */
+static cached_file *use_cached(file_cache *c, bl_str path)
 {
     cached_file *f = find_cached(c, path);
-    struct stat st;
 
     if (f == NULL)
-        f = add_cached(c, path);
+        return NULL;
     bl_list_remove(&f->link);
     bl_list_unshift(&c->lru, &f->link);
     f->uses++;
@@ -136,11 +135,28 @@ static int cached_fd(bl_request *r, file_cache *c, bl_str path, bool *keep)
         }
         f->checked = bl_clock_now.sec;
     }
-    *keep = f->fd >= 0;
-    if (f->fd >= 0)
+    return f;
+}
+
+/* A descriptor for the path; *keep: it stays open. A file that can't be opened is not cached. */
+static int cached_fd(bl_request *r, file_cache *c, bl_str path, bool *keep)
+{
+    cached_file *f = use_cached(c, path);
+    struct stat st;
+
+    if (f && f->fd >= 0) {
+        *keep = true;
         return f->fd;
+    }
     int fd = open_log(r, path);
-    if (fd >= 0 && f->uses >= c->min_uses && fstat(fd, &st) == 0) {
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return fd;
+    if (f == NULL) {
+        f = add_cached(c, path);
+        f->uses = 1;
+        f->accessed = bl_clock_now.sec;
+    }
+    if (f->uses >= c->min_uses) {
         f->fd = fd;
         f->dev = st.st_dev;
         f->ino = st.st_ino;
