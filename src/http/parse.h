@@ -51,8 +51,7 @@ bool bl_parse_field(bl_str line, bl_parsed_field *out);
 const char *bl_parse_line_end(const char *at, const char *end, bool *bad);
 
 /* Checks and normalises a Host value: `host` gets it lower-cased, without port and final dot, in
- * place or in `to` (value.len bytes). *port: 0 when absent. False: not a host. An empty one is
- * good. */
+ * place or in `to` (value.len bytes). *port: 0 when absent. False: not a host. */
 bool bl_parse_host(bl_str value, char *to, bl_str *host, int *port);
 
 /* Chunked transfer coding (RFC 9112 section 7.1), fed piecewise. */

@@ -254,6 +254,18 @@ static bool select_server(bl_h1 *h, bl_str host)
     return true;
 }
 
+/* The authority-form of CONNECT (RFC 9112 section 3.2.3). */
+static bool is_host_with_port(bl_h1 *h, const bl_parsed_line *parsed)
+{
+    bl_str host;
+    int port;
+
+    return parsed->authority &&
+           bl_parse_host(parsed->host, bl_pool_bytes(h->pool, parsed->host.len + 1), &host,
+                         &port) &&
+           port > 0;
+}
+
 static int use_request_line(bl_h1 *h, bl_str line)
 {
     bl_request *r = h->r;
@@ -279,8 +291,10 @@ static int use_request_line(bl_h1 *h, bl_str line)
     r->complex_uri = parsed.complex;
     r->plus_in_uri = parsed.plus;
     r->valid_raw_uri = true;
-    if (parsed.authority || r->method == BL_M_CONNECT || r->method == BL_M_TRACE)
-        return r->method == BL_M_TRACE || r->method == BL_M_CONNECT ? 405 : 400;
+    if (r->method == BL_M_CONNECT)
+        return is_host_with_port(h, &parsed) ? 405 : 400;
+    if (r->method == BL_M_TRACE)
+        return 405;
     if (parsed.path.len == 0) {
         r->empty_path = true;
         parsed.path = BL_STR("/");

@@ -1,7 +1,7 @@
 /* Responses of HTTP/1: the head's text, chunked framing, and pushing bytes into the socket.
  *
- * Small pieces are copied behind one another into one buffer, so that a small response is one buffer
- * and one system call, whatever number of pieces it was made of. */
+ * Small pieces are copied behind one another into one buffer, so that a small response is one
+ * buffer and one system call, whatever number of pieces it was made of. */
 #include "core/time.h"
 #include "http/core_module.h"
 #include "http/error_page.h"
@@ -108,7 +108,8 @@ static bl_str location_of(bl_request *r)
     if (core->server_name_in_redirect)
         host = r->server->core->server_name;
     else if (host.len == 0)
-        host = bl_str_of(text, bl_addr_text(bl_conn_local(r->conn), sizeof(struct sockaddr_un), text));
+        host =
+            bl_str_of(text, bl_addr_text(bl_conn_local(r->conn), sizeof(struct sockaddr_un), text));
     int port = bl_addr_port(bl_conn_local(r->conn));
     bool usual = port == 0 || port == (tls ? 443 : 80);
     if (!core->port_in_redirect || usual)
@@ -285,8 +286,8 @@ static off_t allowance(bl_request *r, uint64_t *wait_ms)
     if (!r->limit_rate_set) {
         r->limit_rate_set = true;
         bl_value *value = r->loc->core->limit_rate;
-        r->limit_rate = value->constant ? bl_conf_size(value->text)
-                                        : bl_conf_size(bl_value_eval(r, value));
+        r->limit_rate =
+            value->constant ? bl_conf_size(value->text) : bl_conf_size(bl_value_eval(r, value));
     }
     if (r->limit_rate <= 0)
         return -1;
