@@ -8,6 +8,7 @@
 #include "http/modules/access_log.h"
 #include "http/modules/index.h"
 #include "http/modules/rewrite.h"
+#include "lua/module.h"
 #include "http/modules/static.h"
 #include "http/modules/stub_status.h"
 #include "http/modules/temp_paths.h"
@@ -27,6 +28,7 @@ static bl_module *const http_modules[] = {
     &bl_http_core_module,
     &bl_open_file_module,
     &bl_rewrite_module,
+    &bl_lua_module,
     &bl_access_module,
     &bl_auth_basic_module,
     &bl_try_files_module,

@@ -114,6 +114,7 @@ enum {
     BL_PENDING_NONE = 0,
     BL_PENDING_WAIT, /* for task->wait */
     BL_PENDING_END,  /* the run is to end: run->outcome */
+    BL_PENDING_SPAWN, /* for run->spawned, which runs first */
 };
 
 /* How a run ended. */
@@ -161,9 +162,10 @@ struct bl_run {
     uint32_t phase;
     bl_outcome outcome;
     int status; /* of BL_RUN_EXIT */
-    bool over, running;
-    bool ending; /* its tasks are being killed */
-    int alive;   /* tasks that have not ended */
+    bool over;
+    int depth;        /* frames of the scheduler that work on it */
+    int alive;        /* tasks that have not ended */
+    bl_task *spawned; /* to be run before its parent goes on */
     bl_task *entry;
     bl_link tasks;                /* bl_task.sibling, zombies too */
     bl_task *on_abort;            /* the task that waits for the client's going away, or NULL */
@@ -182,10 +184,9 @@ bl_run *bl_run_new(bl_lua_vm *vm, bl_request *r, uint32_t phase, void (*done)(bl
 /* Runs until it waits or is over. True: over, `done` will not be called. `args` stand on the
  * entry's stack above the function. */
 bool bl_run_start(bl_run *run, int args);
-/* Kills what is left of it; `done` is not called any more. */
-void bl_run_kill(bl_run *run);
 /* Ends it from outside, as bl_task_end does from inside; `done` is called. */
 void bl_run_end(bl_run *run, bl_outcome outcome, int status);
+/* Also kills what is left of it; `done` is not called any more. Not from within itself. */
 void bl_run_free(bl_run *run);
 
 /* Number of values that the entry returned; they stand on run->entry->L until bl_run_free. */
@@ -212,12 +213,18 @@ int bl_task_end(lua_State *L, bl_outcome outcome, int status);
 /* A light thread of the current run; the function and `args` arguments are moved from the top of L.
  * NULL never; runs when the scheduler comes to it (bl_task_ready). */
 bl_task *bl_task_spawn(lua_State *L, int args);
+/* The same for any run; the function and `args` arguments come from the top of `from`. No parent. */
+bl_task *bl_task_add(bl_run *run, lua_State *from, int args);
 /* To the run queue; `results` values stand on task->L. */
 void bl_task_ready(bl_task *task, int results);
+/* Resumes a task that waited: at once, or from the queue when called from within Lua. */
+void bl_task_wake(bl_task *task, int results);
 /* Ends one light thread, without results. */
 void bl_task_kill(bl_task *task);
 /* Its results have been fetched, or nobody will: its coroutine goes back. */
 void bl_task_bury(bl_task *task);
+/* For api/thread.c: `child` has ended, `waiter` waited for it. */
+void bl_task_joined(bl_task *waiter, bl_task *child);
 /* The task of a coroutine, or NULL when it is a plain one. */
 bl_task *bl_task_of(lua_State *L, lua_State *co);
 

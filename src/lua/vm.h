@@ -26,6 +26,7 @@ struct bl_lua_vm {
     int refs;     /* runs, requests with a VM of their own, the generation */
     lua_State *L; /* the main thread: never runs tasks */
     bl_generation *generation;
+    bl_log own_log;
     bl_log *log;         /* of what has no request */
     bl_link ready;       /* bl_task.link: the run queue */
     bl_work work;        /* runs it at the end of the loop's turn */
@@ -34,7 +35,7 @@ struct bl_lua_vm {
     int spare_count;
     int spare_max;    /* lua_thread_cache_max_entries */
     int threads;      /* registry reference: array of coroutines, so that they live */
-    int thread_tasks; /* weak table: coroutine → light userdata of its task */
+    int files;        /* table: path → function of a file */
     int ctxs;         /* array of ngx.ctx tables */
     int traceback;    /* message handler of calls outside tasks */
     int64_t timers_pending, timers_running;
@@ -55,6 +56,9 @@ extern const bl_lua_family bl_lua_families[]; /* ends with an empty row */
 bl_lua_vm *bl_lua_vm_new(bl_generation *g, bl_log *log);
 bl_lua_vm *bl_lua_vm_hold(bl_lua_vm *vm);
 void bl_lua_vm_drop(bl_lua_vm *vm);
+
+/* From now on, assignments to globals that are not there yet are logged. */
+void bl_lua_vm_guard_globals(bl_lua_vm *vm);
 
 /* The process's VM of a generation. */
 static inline bl_lua_vm *bl_lua_vm_of(const bl_generation *g)

@@ -46,4 +46,7 @@ void bl_wait_end(bl_wait *w, int results);
 /* nil and a message: the usual failure. */
 void bl_wait_fail(bl_wait *w, const char *error);
 
+/* The scheduler's: the task is killed. */
+void bl_wait_cancel(bl_wait *w);
+
 #endif

@@ -1,0 +1,14 @@
+--- The Lua side of the ngx API: loads every family of it. The server does that itself when it makes
+-- a Lua VM; `require "resty.core"` in a program is allowed and does nothing more.
+
+local families = {
+    "resty.core.base",
+    "resty.core.coroutine",
+    "resty.core.response",
+}
+
+for _, name in ipairs(families) do
+    require(name)
+end
+
+return { version = "0.1.33" }

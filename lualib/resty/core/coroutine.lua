@@ -1,0 +1,70 @@
+--- Coroutines that API functions may wait in.
+--
+-- A function that waits yields to the scheduler. Where it runs inside coroutines of the program,
+-- its yield ends in the nearest coroutine.resume; that one sees here.pending, yields in its turn,
+-- and, once it is resumed, hands what it got to its child. So waiting works at any depth, and
+-- programs see nothing of it.
+
+local here = require "resty.core.here"
+
+local coroutine = coroutine
+local create, resume, yield = coroutine.create, coroutine.resume, coroutine.yield
+local status, running = coroutine.status, coroutine.running
+local error, type = error, type
+
+-- Coroutines that are not the program's to resume: light threads (value: function that tells their
+-- status), and those that are inside a function that waits (value: true).
+local busy = setmetatable({}, { __mode = "k" })
+
+local hand_up
+
+local function resumed(co, ...)
+    if here.pending ~= 0 then
+        return hand_up(co)
+    end
+    return ...
+end
+
+function hand_up(co)
+    busy[co] = true
+    return (function(...)
+        busy[co] = nil
+        return resumed(co, resume(co, ...))
+    end)(yield())
+end
+
+function coroutine.resume(co, ...)
+    if busy[co] then
+        return false, "cannot resume running coroutine"
+    end
+    return resumed(co, resume(co, ...))
+end
+
+local function unwrap(ok, ...)
+    if ok then
+        return ...
+    end
+    local message = ...
+    error(message, 0)
+end
+
+function coroutine.wrap(f)
+    local co = create(f)
+    return function(...)
+        if busy[co] then
+            error("cannot resume running coroutine", 2)
+        end
+        return unwrap(resumed(co, resume(co, ...)))
+    end
+end
+
+function coroutine.status(co)
+    local why = busy[co]
+    if not why then
+        return status(co)
+    end
+    return why == true and "running" or why(co)
+end
+
+return { busy = busy, create = create, resume = resume, yield = yield, running = running,
+         type = type }

@@ -1,0 +1,28 @@
+#include "lua/api/sleep.h"
+#include "lua/task.h"
+
+static int over(bl_wait *w BL_UNUSED, lua_State *L BL_UNUSED)
+{
+    return 0;
+}
+
+static int l_sleep(lua_State *L)
+{
+    int count = lua_gettop(L);
+
+    if (count != 1)
+        return luaL_error(L, "attempt to pass %d arguments, but accepted 1", count);
+    double seconds = luaL_checknumber(L, 1);
+    if (!(seconds >= 0 && seconds < 1e12))
+        return luaL_error(L, "invalid sleep duration \"%d\"", (int)(seconds * 1000));
+    bl_task *task = bl_task_may_wait(L);
+    task->own.cancel = NULL;
+    task->own.expire = over;
+    return bl_wait_begin(&task->own, L, (int64_t)(seconds * 1000 + 0.5));
+}
+
+void bl_lua_open_sleep(lua_State *L)
+{
+    lua_pushcfunction(L, l_sleep);
+    lua_setfield(L, -2, "sleep");
+}

@@ -1,0 +1,71 @@
+#include "lua/ctx.h"
+#include "lua/init.h"
+#include "lua/vm.h"
+
+/* ngx.ctx's table goes with the request, a VM of its own too. */
+static void cleanup(void *data)
+{
+    bl_lua_ctx *ctx = data;
+    bl_lua_vm *vm = ctx->vm;
+
+    if (ctx->ctx_ref) {
+        lua_rawgeti(vm->L, LUA_REGISTRYINDEX, vm->ctxs);
+        luaL_unref(vm->L, -1, ctx->ctx_ref);
+        lua_pop(vm->L, 1);
+    }
+    if (ctx->abort_ref)
+        luaL_unref(vm->L, LUA_REGISTRYINDEX, ctx->abort_ref);
+    if (vm->own)
+        bl_lua_vm_drop(vm);
+}
+
+void bl_lua_ctx_cleanup(bl_lua_ctx *ctx)
+{
+    if (ctx->cleaned)
+        return;
+    ctx->cleaned = true;
+    bl_pool_cleanup(ctx->r->pool, cleanup, ctx);
+}
+
+/* A VM that other parts of the same exchange have already, or a new one. */
+static void give_own_vm(bl_lua_ctx *ctx, bl_request *r)
+{
+    bl_lua_ctx *main = r == r->main ? NULL : bl_request_ctx(r->main, &bl_lua_module);
+
+    if (main && main->vm->own) {
+        ctx->vm = bl_lua_vm_hold(main->vm);
+    } else {
+        bl_lua_vm *vm = bl_lua_vm_new(r->http->generation, r->log);
+        if (vm == NULL)
+            return;
+        vm->own = true;
+        bl_lua_init_vm(vm, r->log);
+        ctx->vm = vm;
+    }
+    bl_lua_ctx_cleanup(ctx);
+}
+
+static bl_lua_ctx *new_ctx(bl_request *r)
+{
+    const bl_lua_location *settings = BL_LOC_SETTINGS(r, bl_lua_module);
+    bl_lua_ctx *ctx = BL_NEW(r->pool, bl_lua_ctx);
+
+    ctx->r = r;
+    ctx->vm = bl_lua_vm_of(r->http->generation);
+    if (BL_UNLIKELY(!settings->code_cache))
+        give_own_vm(ctx, r);
+    bl_request_set_ctx(r, &bl_lua_module, ctx);
+    return ctx;
+}
+
+bl_lua_ctx *bl_lua_ctx_of(bl_request *r)
+{
+    bl_lua_ctx *ctx = bl_request_ctx(r, &bl_lua_module);
+
+    return BL_LIKELY(ctx != NULL) ? ctx : new_ctx(r);
+}
+
+bl_lua_vm *bl_lua_vm_for(bl_request *r)
+{
+    return bl_lua_ctx_of(r)->vm;
+}

@@ -1,0 +1,113 @@
+#include "lua/fault.h"
+#include "lua/vm.h"
+
+bl_log *bl_lua_log(void)
+{
+    if (bl_lua_now.request)
+        return bl_lua_now.request->log;
+    return bl_lua_now.vm ? bl_lua_now.vm->log : &bl_log_process;
+}
+
+static int call_tostring(lua_State *L)
+{
+    if (!luaL_callmeta(L, 1, "__tostring"))
+        lua_pushnil(L);
+    return 1;
+}
+
+/* An object that knows how to say what it is; asked on the VM's main thread, where the failed one's
+ * state does no harm. */
+static const char *object_text(lua_State *L)
+{
+    lua_State *main = bl_lua_now.vm ? bl_lua_now.vm->L : L;
+    const char *text = NULL;
+
+    lua_pushcfunction(main, call_tostring);
+    lua_pushvalue(L, L == main ? -2 : -1);
+    if (L != main)
+        lua_xmove(L, main, 1);
+    if (lua_pcall(main, 1, 1, 0) == 0)
+        text = lua_tostring(main, -1);
+    if (text) { /* anchored until the next such error */
+        lua_pushvalue(main, -1);
+        lua_setfield(main, LUA_REGISTRYINDEX, "bulan.error");
+    }
+    lua_pop(main, 1);
+    return text;
+}
+
+const char *bl_fault_text(lua_State *L)
+{
+    const char *text = NULL;
+
+    if (lua_isstring(L, -1))
+        text = lua_tostring(L, -1);
+    else if (lua_gettop(L) > 0 && luaL_getmetafield(L, -1, "__tostring")) {
+        lua_pop(L, 1);
+        text = object_text(L);
+    }
+    return text ? text : "unknown reason";
+}
+
+/* The lines of one coroutine, without the heading. On top of `to`. */
+static void push_traceback(lua_State *to, lua_State *co)
+{
+    luaL_traceback(to, co, NULL, 0);
+    const char *text = lua_tostring(to, -1);
+    const char *lines = text ? strchr(text, '\n') : NULL;
+    lua_pushstring(to, lines ? lines + 1 : "");
+    lua_remove(to, -2);
+}
+
+static const char *push_all_tracebacks(bl_task *task, lua_State *L)
+{
+    int n = 0, base = lua_gettop(L);
+
+    lua_pushliteral(L, "stack traceback:");
+    for (bl_task *t = task; t && n < 10; t = t->parent, n++) {
+        lua_pushfstring(L, "\ncoroutine %d:\n", n);
+        push_traceback(L, t->L);
+    }
+    lua_concat(L, lua_gettop(L) - base);
+    return lua_tostring(L, -1);
+}
+
+static const char *kind_of(const bl_task *task)
+{
+    switch (task->run->phase) {
+    case BL_LUA_SET:
+    case BL_LUA_HEADER_FILTER:
+    case BL_LUA_BODY_FILTER:
+    case BL_LUA_LOG:
+    case BL_LUA_BALANCER:
+        return "failed to run ";
+    case BL_LUA_INIT:
+    case BL_LUA_INIT_WORKER:
+    case BL_LUA_EXIT_WORKER:
+        return "";
+    default:
+        return "lua entry thread aborted: runtime error: ";
+    }
+}
+
+void bl_fault_report(bl_task *task)
+{
+    lua_State *L = task->run->vm->L;
+    const char *text = bl_fault_text(task->L);
+    const char *trace = push_all_tracebacks(task, L);
+    const char *kind = kind_of(task);
+    bl_log *log = bl_lua_log();
+
+    if (!task->entry)
+        bl_log_write(BL_LOG_ERR, log, 0, "lua user thread aborted: runtime error: %s\n%s", text,
+                     trace);
+    else if (*kind == 'l')
+        bl_log_write(BL_LOG_ERR, log, 0, "%s%s\n%s", kind, text, trace);
+    else if (*kind)
+        bl_log_write(BL_LOG_ERR, log, 0, "%s%s: %s\n%s", kind,
+                     bl_lua_phase_context(task->run->phase), text, trace);
+    else
+        bl_log_write(BL_LOG_ERR, log, 0, "%s_by_lua error: %s\n%s",
+                     bl_lua_phase_word(task->run->phase), text, trace);
+    lua_pop(L, 1);
+}

@@ -1,0 +1,69 @@
+#include "lua/init.h"
+#include "lua/api/timer.h"
+#include "lua/module.h"
+
+static void drop_vm(void *data)
+{
+    bl_lua_vm_drop(data);
+}
+
+/* A run without a request; false: it ended with an error, or its code could not be loaded. */
+static bool run_code(bl_lua_vm *vm, bl_lua_code *code, uint32_t phase, void (*done)(bl_run *run))
+{
+    if (code == NULL)
+        return true;
+    bl_run *run = bl_run_new(vm, NULL, phase, done);
+    int status = bl_lua_code_push(code, vm, NULL, run->entry->L);
+    if (status == 0 && !bl_run_start(run, 0) && done)
+        return true;
+    bool ok = status == 0 && run->outcome != BL_RUN_ERROR;
+    bl_run_free(run);
+    return ok;
+}
+
+bool bl_lua_init_vm(bl_lua_vm *vm, bl_log *log BL_UNUSED)
+{
+    bool ok = run_code(vm, bl_lua_main_of(vm->generation)->init, BL_LUA_INIT, NULL);
+
+    bl_lua_vm_guard_globals(vm);
+    return ok;
+}
+
+bool bl_lua_init_open(bl_generation *g)
+{
+    if (!bl_lua_main_of(g)->used)
+        return true;
+    bl_lua_vm *vm = bl_lua_vm_new(g, &bl_log_process);
+    if (vm == NULL)
+        return false;
+    g->lua = vm;
+    bl_pool_cleanup(g->pool, drop_vm, vm);
+    return bl_lua_init_vm(vm, vm->log);
+}
+
+bool bl_lua_init_worker_start(bl_generation *g)
+{
+    bl_lua_vm *vm = bl_lua_vm_of(g);
+
+    if (vm)
+        run_code(vm, bl_lua_main_of(g)->init_worker, BL_LUA_INIT_WORKER, bl_run_free);
+    return true;
+}
+
+void bl_lua_init_worker_quit(bl_generation *g)
+{
+    bl_lua_vm *vm = bl_lua_vm_of(g);
+
+    if (vm)
+        bl_lua_timers_abort(vm);
+}
+
+void bl_lua_init_worker_stop(bl_generation *g)
+{
+    bl_lua_vm *vm = bl_lua_vm_of(g);
+
+    if (vm == NULL)
+        return;
+    vm->exiting = true;
+    run_code(vm, bl_lua_main_of(g)->exit_worker, BL_LUA_EXIT_WORKER, NULL);
+}

@@ -1,0 +1,417 @@
+#include "lua/task.h"
+#include "lua/fault.h"
+#include "lua/vm.h"
+
+bl_lua_here bl_lua_now;
+
+static void run_task(bl_task *task, int args);
+
+/* ------------------------------------------------------------- phases */
+
+static const struct {
+    uint32_t phase;
+    const char *word, *context;
+} phases[] = {
+    {BL_LUA_SET, "set", "set_by_lua*"},
+    {BL_LUA_REWRITE, "rewrite", "rewrite_by_lua*"},
+    {BL_LUA_ACCESS, "access", "access_by_lua*"},
+    {BL_LUA_CONTENT, "content", "content_by_lua*"},
+    {BL_LUA_LOG, "log", "log_by_lua*"},
+    {BL_LUA_HEADER_FILTER, "header_filter", "header_filter_by_lua*"},
+    {BL_LUA_BODY_FILTER, "body_filter", "body_filter_by_lua*"},
+    {BL_LUA_TIMER, "timer", "ngx.timer"},
+    {BL_LUA_INIT_WORKER, "init_worker", "init_worker_by_lua*"},
+    {BL_LUA_BALANCER, "balancer", "balancer_by_lua*"},
+    {BL_LUA_SSL_CERT, "ssl_cert", "ssl_certificate_by_lua*"},
+    {BL_LUA_SSL_SESSION_STORE, "ssl_session_store", "ssl_session_store_by_lua*"},
+    {BL_LUA_SSL_SESSION_FETCH, "ssl_session_fetch", "ssl_session_fetch_by_lua*"},
+    {BL_LUA_EXIT_WORKER, "exit_worker", "exit_worker_by_lua*"},
+    {BL_LUA_SSL_CLIENT_HELLO, "ssl_client_hello", "ssl_client_hello_by_lua*"},
+    {BL_LUA_SERVER_REWRITE, "server_rewrite", "server_rewrite_by_lua*"},
+    {BL_LUA_PROXY_SSL_VERIFY, "proxy_ssl_verify", "proxy_ssl_verify_by_lua*"},
+    {BL_LUA_PRECONTENT, "precontent", "precontent_by_lua*"},
+    {BL_LUA_PROXY_SSL_CERT, "proxy_ssl_cert", "proxy_ssl_certificate_by_lua*"},
+    {BL_LUA_INIT, "init", "init_by_lua*"},
+};
+
+const char *bl_lua_phase_context(uint32_t phase)
+{
+    for (size_t i = 0; i < BL_COUNTOF(phases); i++) {
+        if (phases[i].phase == phase)
+            return phases[i].context;
+    }
+    return "(unknown)";
+}
+
+const char *bl_lua_phase_word(uint32_t phase)
+{
+    for (size_t i = 0; i < BL_COUNTOF(phases); i++) {
+        if (phases[i].phase == phase)
+            return phases[i].word;
+    }
+    return "init";
+}
+
+/* ------------------------------------------------------------- gates */
+
+void bl_lua_gate(lua_State *L, uint32_t allowed)
+{
+    if (BL_UNLIKELY(!(bl_lua_now.phase & allowed)))
+        luaL_error(L, "API disabled in the context of %s",
+                   bl_lua_phase_context(bl_lua_now.phase));
+}
+
+bl_request *bl_lua_request(lua_State *L, uint32_t allowed)
+{
+    bl_lua_gate(L, allowed);
+    if (BL_UNLIKELY(bl_lua_now.request == NULL))
+        luaL_error(L, "no request found");
+    return bl_lua_now.request;
+}
+
+bl_task *bl_task_may_wait(lua_State *L)
+{
+    bl_lua_gate(L, BL_LUA_WAITING);
+    if (BL_UNLIKELY(!lua_isyieldable(L)))
+        luaL_error(L, "attempt to yield across C-call boundary");
+    return bl_lua_now.task;
+}
+
+/* ------------------------------------------------------------- tasks: birth and death */
+
+static bl_task *new_task(bl_lua_vm *vm)
+{
+    bl_task *task = bl_zalloc(sizeof *task);
+
+    task->magic = BL_TASK_MAGIC;
+    lua_rawgeti(vm->L, LUA_REGISTRYINDEX, vm->threads);
+    task->L = lua_newthread(vm->L);
+    task->ref = luaL_ref(vm->L, -2);
+    lua_pop(vm->L, 1);
+    lua_setexdata(task->L, task);
+    return task;
+}
+
+static bl_task *take_task(bl_lua_vm *vm)
+{
+    if (BL_UNLIKELY(bl_list_empty(&vm->spare_tasks)))
+        return new_task(vm);
+    bl_task *task = BL_LIST_FIRST(&vm->spare_tasks, bl_task, sibling);
+    bl_list_remove(&task->sibling);
+    vm->spare_count--;
+    return task;
+}
+
+static void join(bl_run *run, bl_task *task)
+{
+    task->run = run;
+    task->state = BL_TASK_NEW;
+    bl_list_push(&run->tasks, &task->sibling);
+    run->alive++;
+}
+
+static void free_task(bl_lua_vm *vm, bl_task *task)
+{
+    lua_setexdata(task->L, NULL);
+    lua_rawgeti(vm->L, LUA_REGISTRYINDEX, vm->threads);
+    luaL_unref(vm->L, -1, task->ref);
+    lua_pop(vm->L, 1);
+    task->magic = 0;
+    bl_free(task);
+}
+
+/* Entries are reused. Light threads are not: the program may still hold their coroutines. */
+static void give_back(bl_task *task, bool suspended)
+{
+    bl_lua_vm *vm = task->run->vm;
+
+    bl_list_remove(&task->sibling);
+    if (!task->entry || vm->spare_count >= vm->spare_max) {
+        free_task(vm, task);
+        return;
+    }
+    if (suspended)
+        lua_resetthread(vm->L, task->L);
+    lua_settop(task->L, 0);
+    task->state = BL_TASK_DEAD;
+    task->run = NULL;
+    task->failed = false;
+    bl_list_unshift(&vm->spare_tasks, &task->sibling);
+    vm->spare_count++;
+}
+
+void bl_task_bury(bl_task *task)
+{
+    bool suspended = task->state != BL_TASK_ZOMBIE || task->failed;
+
+    BL_CHECK(task, BL_TASK_MAGIC);
+    give_back(task, suspended);
+}
+
+/* Out of everything that could resume it. */
+static void detach(bl_task *task)
+{
+    if (task->wait)
+        bl_wait_cancel(task->wait);
+    if (bl_list_linked(&task->link))
+        bl_list_remove(&task->link);
+}
+
+bl_task *bl_task_of(lua_State *L BL_UNUSED, lua_State *co)
+{
+    bl_task *task = lua_getexdata(co);
+
+    return task && task->L == co && task->run ? task : NULL;
+}
+
+/* ------------------------------------------------------------- runs: birth and death */
+
+bl_run *bl_run_new(bl_lua_vm *vm, bl_request *r, uint32_t phase, void (*done)(bl_run *run))
+{
+    bl_run *run = vm->spare_runs;
+
+    if (BL_LIKELY(run != NULL))
+        vm->spare_runs = run->data;
+    else
+        run = bl_alloc(sizeof *run);
+    *run = (bl_run){.vm = vm, .request = r, .phase = phase, .done = done};
+    bl_list_init(&run->tasks);
+    run->entry = take_task(vm);
+    run->entry->entry = true;
+    join(run, run->entry);
+    vm->refs++;
+    return run;
+}
+
+static void kill_tasks(bl_run *run)
+{
+    run->over = true;
+    BL_LIST_EACH (it, &run->tasks)
+        detach(BL_CONTAINER(it, bl_task, sibling));
+}
+
+void bl_run_free(bl_run *run)
+{
+    bl_lua_vm *vm = run->vm;
+
+    BL_ASSERT(run->depth == 0);
+    if (!run->over)
+        kill_tasks(run);
+    while (!bl_list_empty(&run->tasks))
+        bl_task_bury(BL_LIST_FIRST(&run->tasks, bl_task, sibling));
+    run->data = vm->spare_runs;
+    vm->spare_runs = run;
+    bl_lua_vm_drop(vm);
+}
+
+/* Tells its starter, once no frame of the scheduler works on it any more. */
+static void leave(bl_run *run)
+{
+    if (--run->depth == 0 && run->over && run->done)
+        run->done(run);
+}
+
+void bl_run_end(bl_run *run, bl_outcome outcome, int status)
+{
+    if (run->over)
+        return;
+    run->outcome = outcome;
+    run->status = status;
+    kill_tasks(run);
+    run->depth++;
+    leave(run);
+}
+
+bool bl_run_start(bl_run *run, int args)
+{
+    void (*done)(bl_run *) = run->done;
+
+    run->done = NULL;
+    run_task(run->entry, args);
+    run->done = done;
+    return run->over;
+}
+
+/* ------------------------------------------------------------- running */
+
+static void wake_waiter(bl_task *task)
+{
+    bl_task *waiter = task->waiter;
+
+    task->waiter = NULL;
+    bl_task_joined(waiter, task);
+}
+
+/* Children of an ended task: nobody can ask for their results any more. */
+static void orphan(bl_run *run, const bl_task *parent)
+{
+    BL_LIST_EACH_SAFE (it, &run->tasks) {
+        bl_task *child = BL_CONTAINER(it, bl_task, sibling);
+        if (child->parent != parent)
+            continue;
+        child->parent = NULL;
+        if (child->state == BL_TASK_ZOMBIE)
+            bl_task_bury(child);
+    }
+}
+
+static void ended(bl_task *task, int results)
+{
+    bl_run *run = task->run;
+
+    task->state = BL_TASK_ZOMBIE;
+    task->results = results;
+    if (BL_LIKELY(--run->alive == 0)) {
+        run->over = true;
+        return;
+    }
+    orphan(run, task);
+    if (task->waiter)
+        wake_waiter(task);
+    else if (!task->entry && task->parent == NULL)
+        bl_task_bury(task);
+}
+
+static void failed(bl_task *task)
+{
+    bl_run *run = task->run;
+
+    bl_fault_report(task);
+    task->failed = true;
+    if (task->entry) {
+        run->outcome = BL_RUN_ERROR;
+        kill_tasks(run);
+        return;
+    }
+    ended(task, 1);
+}
+
+/* Once into Lua and out. */
+static void resume(bl_task *task, int args)
+{
+    bl_run *run = task->run;
+    bl_lua_here outer = bl_lua_now;
+
+    bl_lua_now = (bl_lua_here){task, run->request, run->phase, BL_PENDING_NONE, run->vm};
+    task->state = BL_TASK_RUNNING;
+    int code = lua_resume(task->L, args);
+    int pending = bl_lua_now.pending;
+    bl_lua_now.pending = BL_PENDING_NONE;
+    if (code == 0) {
+        ended(task, lua_gettop(task->L));
+    } else if (code != LUA_YIELD) {
+        failed(task);
+    } else if (pending == BL_PENDING_END) {
+        kill_tasks(run);
+    } else if (pending == BL_PENDING_WAIT) {
+        task->state = BL_TASK_WAITING;
+    } else if (pending == BL_PENDING_NONE) {
+        lua_settop(task->L, 0);
+        bl_task_ready(task, 0);
+    }
+    bl_lua_now = outer;
+}
+
+/* A task that spawns another gives way to it, then goes on. */
+static void run_task(bl_task *task, int args)
+{
+    bl_run *run = task->run;
+
+    run->depth++;
+    resume(task, args);
+    while (run->spawned && !run->over) {
+        bl_task *child = run->spawned;
+        run->spawned = NULL;
+        lua_pushthread(child->L);
+        lua_xmove(child->L, task->L, 1);
+        run_task(child, child->results);
+        if (!run->over)
+            resume(task, 1);
+    }
+    leave(run);
+}
+
+static void run_ready(bl_work *work)
+{
+    bl_lua_vm *vm = BL_CONTAINER(work, bl_lua_vm, work);
+    bl_link now;
+
+    bl_list_init(&now);
+    bl_list_splice(&now, &vm->ready);
+    vm->refs++;
+    while (!bl_list_empty(&now)) {
+        bl_task *task = BL_LIST_FIRST(&now, bl_task, link);
+        bl_list_remove(&task->link);
+        run_task(task, task->results);
+    }
+    bl_lua_vm_drop(vm);
+}
+
+void bl_task_ready(bl_task *task, int results)
+{
+    bl_lua_vm *vm = task->run->vm;
+
+    task->state = BL_TASK_READY;
+    task->results = results;
+    bl_list_push(&vm->ready, &task->link);
+    vm->work.run = run_ready;
+    bl_work_post(&vm->work);
+}
+
+void bl_task_wake(bl_task *task, int results)
+{
+    BL_CHECK(task, BL_TASK_MAGIC);
+    if (bl_lua_now.task)
+        bl_task_ready(task, results);
+    else
+        run_task(task, results);
+}
+
+int bl_task_end(lua_State *L, bl_outcome outcome, int status)
+{
+    bl_run *run = bl_lua_now.task->run;
+
+    if (!lua_isyieldable(L))
+        return luaL_error(L, "attempt to yield across C-call boundary");
+    run->outcome = outcome;
+    run->status = status;
+    bl_lua_now.pending = BL_PENDING_END;
+    return lua_yield(L, 0);
+}
+
+/* ------------------------------------------------------------- light threads */
+
+void bl_task_joined(bl_task *waiter BL_UNUSED, bl_task *child BL_UNUSED)
+{
+}
+
+
+bl_task *bl_task_add(bl_run *run, lua_State *from, int args)
+{
+    bl_task *task = new_task(run->vm);
+
+    join(run, task);
+    lua_checkstack(task->L, args + 1);
+    lua_xmove(from, task->L, args + 1);
+    return task;
+}
+
+bl_task *bl_task_spawn(lua_State *L, int args)
+{
+    bl_task *task = bl_task_add(bl_lua_now.task->run, L, args);
+
+    task->parent = bl_lua_now.task;
+    task->results = args;
+    return task;
+}
+
+void bl_task_kill(bl_task *task)
+{
+    bl_run *run = task->run;
+
+    detach(task);
+    orphan(run, task);
+    run->alive--;
+    task->state = BL_TASK_DEAD;
+    bl_task_bury(task);
+}

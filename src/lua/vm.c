@@ -1,0 +1,268 @@
+#include "lua/vm.h"
+#include "core/mem.h"
+#include "lua/cjson.h"
+#include "lua/embedded.h"
+#include "lua/fault.h"
+#include "lua/module.h"
+
+#include <lualib.h>
+
+/* ------------------------------------------------------------- libraries inside the binary */
+
+static int load_embedded(lua_State *L, const bl_embedded *library)
+{
+    luaL_gsub(L, library->name, ".", "/");
+    lua_pushfstring(L, "@lualib/%s.lua", lua_tostring(L, -1));
+    if (luaL_loadbuffer(L, library->source, library->length, lua_tostring(L, -1)) != 0)
+        return lua_error(L);
+    return 1;
+}
+
+/* ngx.* and resty.core are part of the server: no file of that name gets in their way. */
+static bool is_ours(const char *name)
+{
+    return strncmp(name, "ngx.", 4) == 0 || strcmp(name, "resty.core") == 0 ||
+           strncmp(name, "resty.core.", 11) == 0;
+}
+
+static int search_own(lua_State *L)
+{
+    const char *name = luaL_checkstring(L, 1);
+    const bl_embedded *library = is_ours(name) ? bl_embedded_find(bl_str_c(name)) : NULL;
+
+    if (library)
+        return load_embedded(L, library);
+    lua_pushliteral(L, "");
+    return 1;
+}
+
+static int search_embedded(lua_State *L)
+{
+    const char *name = luaL_checkstring(L, 1);
+    const bl_embedded *library = bl_embedded_find(bl_str_c(name));
+
+    if (library)
+        return load_embedded(L, library);
+    lua_pushfstring(L, "\n\tno library '%s' in the server itself", name);
+    return 1;
+}
+
+/* package.loaders: preload, our own, files, C libraries, what else the binary carries. */
+static void add_searchers(lua_State *L)
+{
+    lua_getglobal(L, "package");
+    lua_getfield(L, -1, "loaders");
+    int count = (int)lua_objlen(L, -1);
+    for (int i = count; i >= 2; i--) {
+        lua_rawgeti(L, -1, i);
+        lua_rawseti(L, -2, i + 1);
+    }
+    lua_pushcfunction(L, search_own);
+    lua_rawseti(L, -2, 2);
+    lua_pushcfunction(L, search_embedded);
+    lua_rawseti(L, -2, count + 2);
+    lua_getfield(L, -2, "preload");
+    lua_pushcfunction(L, luaopen_cjson);
+    lua_setfield(L, -2, "cjson");
+    lua_pushcfunction(L, luaopen_cjson_safe);
+    lua_setfield(L, -2, "cjson.safe");
+    lua_pop(L, 3);
+}
+
+/* ------------------------------------------------------------- package.path */
+
+/* Replaces what `from` says in the string on top. */
+static void replace_in_top(lua_State *L, const char *from, const char *to)
+{
+    luaL_gsub(L, lua_tostring(L, -1), from, to);
+    lua_remove(L, -2);
+}
+
+/* Sets package.FIELD to what the configuration says: $prefix is the server's, ";;" what was there. */
+static void set_path(lua_State *L, const char *field, bl_str setting, const char *prefix)
+{
+    lua_getglobal(L, "package");
+    lua_getfield(L, -1, field);
+    const char *before = lua_tostring(L, -1);
+
+    if (setting.len) {
+        lua_pushlstring(L, setting.p, setting.len);
+        replace_in_top(L, "${prefix}", prefix);
+        replace_in_top(L, "$prefix", prefix);
+        replace_in_top(L, ";;", ";\1;");
+        replace_in_top(L, "\1", before);
+        lua_setfield(L, -3, field);
+    }
+    lua_pop(L, 2);
+}
+
+/* What the server brings along is found below the prefix without any setting. */
+static void add_lualib(lua_State *L, const char *prefix)
+{
+    lua_getglobal(L, "package");
+    lua_getfield(L, -1, "path");
+    lua_pushfstring(L, "%slualib/?.lua;%slualib/?/init.lua;%s", prefix, prefix,
+                    lua_tostring(L, -1));
+    lua_setfield(L, -3, "path");
+    lua_getfield(L, -2, "cpath");
+    lua_pushfstring(L, "%slualib/?.so;%s", prefix, lua_tostring(L, -1));
+    lua_setfield(L, -4, "cpath");
+    lua_pop(L, 3);
+}
+
+static void set_paths(bl_lua_vm *vm)
+{
+    const bl_lua_main *main = bl_lua_main_of(vm->generation);
+    const char *prefix = vm->generation->prefix.p;
+    char trimmed[4096];
+
+    /* "$prefix/lua" reads better than a double slash */
+    size_t len = BL_MIN(vm->generation->prefix.len, sizeof trimmed - 1);
+    memcpy(trimmed, prefix, len);
+    if (len > 1 && trimmed[len - 1] == '/')
+        len--;
+    trimmed[len] = '\0';
+    add_lualib(vm->L, prefix);
+    set_path(vm->L, "path", main->package_path, trimmed);
+    set_path(vm->L, "cpath", main->package_cpath, trimmed);
+}
+
+/* ------------------------------------------------------------- birth */
+
+static int new_table_ref(lua_State *L)
+{
+    lua_newtable(L);
+    return luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+/* Under protection: the families, then the Lua side of them. */
+static int boot(lua_State *L)
+{
+    bl_lua_vm *vm = lua_touserdata(L, 1);
+
+    luaL_openlibs(L);
+    add_searchers(L);
+    set_paths(vm);
+    lua_newtable(L);
+    for (const bl_lua_family *f = bl_lua_families; f->name; f++) {
+        f->open(L);
+        BL_ASSERT(lua_gettop(L) == 2);
+    }
+    lua_pushvalue(L, -1);
+    lua_setglobal(L, "ngx");
+    lua_getglobal(L, "package");
+    lua_getfield(L, -1, "loaded");
+    lua_pushvalue(L, -3);
+    lua_setfield(L, -2, "ngx");
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "resty.core");
+    lua_call(L, 1, 0);
+    return 0;
+}
+
+static char *describe(void *data BL_UNUSED, char *at, char *end)
+{
+    uint32_t phase = bl_lua_now.phase;
+
+    return phase && phase != BL_LUA_INIT
+               ? bl_log_put(at, end, ", context: %s", bl_lua_phase_context(phase))
+               : at;
+}
+
+static bl_lua_vm *allocate(bl_generation *g, bl_log *log)
+{
+    bl_lua_vm *vm = bl_zalloc(sizeof *vm);
+
+    vm->magic = BL_LUA_VM_MAGIC;
+    vm->refs = 1;
+    vm->generation = g;
+    vm->log = log;
+    if (log == &bl_log_process) {
+        vm->own_log = (bl_log){.targets = g->log ? g->log : log->targets, .describe = describe};
+        vm->log = &vm->own_log;
+    }
+    vm->spare_max = (int)bl_lua_main_of(g)->thread_cache;
+    bl_list_init(&vm->ready);
+    bl_list_init(&vm->spare_tasks);
+    bl_list_init(&vm->timers);
+    vm->L = luaL_newstate();
+    BL_ASSERT(vm->L != NULL);
+    vm->threads = new_table_ref(vm->L);
+    vm->files = new_table_ref(vm->L);
+    vm->ctxs = new_table_ref(vm->L);
+    return vm;
+}
+
+/* Runs a C function under protection with what is on the stack; logs its error. */
+static bool protected(bl_lua_vm *vm, lua_CFunction function, const char *what)
+{
+    bl_lua_here outer = bl_lua_now;
+
+    bl_lua_now = (bl_lua_here){.vm = vm, .phase = BL_LUA_INIT};
+    int code = lua_cpcall(vm->L, function, vm);
+    if (code)
+        bl_log_write(BL_LOG_EMERG, vm->log, 0, "%s: %s", what, bl_fault_text(vm->L));
+    lua_settop(vm->L, 0);
+    bl_lua_now = outer;
+    return code == 0;
+}
+
+bl_lua_vm *bl_lua_vm_new(bl_generation *g, bl_log *log)
+{
+    bl_lua_vm *vm = allocate(g, log);
+
+    if (protected(vm, boot, "initialising the Lua VM failed"))
+        return vm;
+    bl_lua_vm_drop(vm);
+    return NULL;
+}
+
+static int guard_globals(lua_State *L)
+{
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "resty.core.globals");
+    lua_call(L, 1, 0);
+    return 0;
+}
+
+void bl_lua_vm_guard_globals(bl_lua_vm *vm)
+{
+    protected(vm, guard_globals, "guarding Lua's globals failed");
+}
+
+/* ------------------------------------------------------------- death */
+
+bl_lua_vm *bl_lua_vm_hold(bl_lua_vm *vm)
+{
+    BL_CHECK(vm, BL_LUA_VM_MAGIC);
+    vm->refs++;
+    return vm;
+}
+
+static void free_spares(bl_lua_vm *vm)
+{
+    while (!bl_list_empty(&vm->spare_tasks)) {
+        bl_task *task = BL_LIST_FIRST(&vm->spare_tasks, bl_task, sibling);
+        bl_list_remove(&task->sibling);
+        bl_free(task);
+    }
+    for (bl_run *run; (run = vm->spare_runs) != NULL;) {
+        vm->spare_runs = run->data;
+        bl_free(run);
+    }
+}
+
+void bl_lua_vm_drop(bl_lua_vm *vm)
+{
+    BL_CHECK(vm, BL_LUA_VM_MAGIC);
+    if (--vm->refs > 0)
+        return;
+    bl_lua_here outer = bl_lua_now;
+    bl_lua_now = (bl_lua_here){.vm = vm, .phase = BL_LUA_EXIT_WORKER};
+    bl_work_cancel(&vm->work);
+    lua_close(vm->L);
+    bl_lua_now = outer;
+    free_spares(vm);
+    vm->magic = 0;
+    bl_free(vm);
+}
