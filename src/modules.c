@@ -8,12 +8,12 @@
 #include "http/modules/access_log.h"
 #include "http/modules/index.h"
 #include "http/modules/rewrite.h"
-#include "lua/module.h"
 #include "http/modules/static.h"
 #include "http/modules/stub_status.h"
 #include "http/modules/temp_paths.h"
 #include "http/modules/try_files.h"
 #include "http/open_file.h"
+#include "lua/module.h"
 #include "process/core.h"
 #include "process/features.h"
 
@@ -25,20 +25,13 @@ static bl_module *const main_modules[] = {
 };
 
 static bl_module *const http_modules[] = {
-    &bl_http_core_module,
-    &bl_open_file_module,
-    &bl_rewrite_module,
-    &bl_lua_module,
-    &bl_access_module,
-    &bl_auth_basic_module,
-    &bl_try_files_module,
-    &bl_index_module,
-    &bl_static_module,
-    &bl_gzip_module,
-    &bl_stub_status_module,
-    &bl_temp_paths_module,
-    &bl_access_log_module,
-    NULL,
+    &bl_http_core_module,   &bl_open_file_module,
+    &bl_rewrite_module,     &bl_lua_module,
+    &bl_access_module,      &bl_auth_basic_module,
+    &bl_try_files_module,   &bl_index_module,
+    &bl_static_module,      &bl_gzip_module,
+    &bl_stub_status_module, &bl_temp_paths_module,
+    &bl_access_log_module,  NULL,
 };
 
 static bl_module *const stream_modules[] = {
@@ -62,11 +55,13 @@ const char *const bl_feature_modules[] = {
 };
 
 const bl_filter *const bl_head_filter_order[] = {
+    &bl_lua_header_filter,
     &bl_gzip_filter,
     NULL,
 };
 
 const bl_filter *const bl_body_filter_order[] = {
+    &bl_lua_body_filter,
     &bl_gzip_filter,
     NULL,
 };

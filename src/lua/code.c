@@ -218,8 +218,8 @@ static int load(bl_lua_code *code, bl_lua_vm *vm, bl_request *r)
     }
     bl_pool *pool = r ? r->pool : bl_pool_new();
     bl_str path = full_path(code, vm, r, pool);
-    int status = bl_value_has_variables(code->path) ? push_by_path(vm, path)
-                                                    : load_file(vm->L, path);
+    int status =
+        bl_value_has_variables(code->path) ? push_by_path(vm, path) : load_file(vm->L, path);
     if (r == NULL)
         bl_pool_free(pool);
     return status;

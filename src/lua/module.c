@@ -37,25 +37,27 @@ static bool check_code_cache(bl_conf *cf, const bl_directive *d BL_UNUSED,
 /* ------------------------------------------------------------- directives */
 
 #define HANDLER(directive, where, field, reader)                                                   \
-    {directive, where, BL_TAKE1, &bl_type_lua_code, BL_LOCATION,                                   \
-     offsetof(bl_lua_location, field), .set = reader},                                             \
-        {directive "_block", where, BL_TAKE0 | BL_TAKE_LUA, &bl_type_lua_code, BL_LOCATION,        \
-         offsetof(bl_lua_location, field), .set = reader},                                         \
+    {directive,         where,       BL_TAKE1,                                                     \
+     &bl_type_lua_code, BL_LOCATION, offsetof(bl_lua_location, field),                             \
+     .set = reader},                                                                               \
+        {directive "_block", where,       BL_TAKE0 | BL_TAKE_LUA,                                  \
+         &bl_type_lua_code,  BL_LOCATION, offsetof(bl_lua_location, field),                        \
+         .set = reader},                                                                           \
     {                                                                                              \
         directive "_file", where, BL_TAKE1, &bl_type_lua_code, BL_LOCATION,                        \
             offsetof(bl_lua_location, field), .set = reader                                        \
     }
 /* Newer phases have no form in quotes. */
 #define HANDLER2(directive, where, field)                                                          \
-    {directive "_block", where, BL_TAKE0 | BL_TAKE_LUA, &bl_type_lua_code, BL_LOCATION,            \
-     offsetof(bl_lua_location, field)},                                                            \
+    {directive "_block", where,       BL_TAKE0 | BL_TAKE_LUA,                                      \
+     &bl_type_lua_code,  BL_LOCATION, offsetof(bl_lua_location, field)},                           \
     {                                                                                              \
         directive "_file", where, BL_TAKE1, &bl_type_lua_code, BL_LOCATION,                        \
             offsetof(bl_lua_location, field)                                                       \
     }
 #define HOOK(directive, field)                                                                     \
-    {directive "_block", BL_IN_HTTP, BL_TAKE0 | BL_TAKE_LUA, &bl_type_lua_code, BL_MAIN,           \
-     offsetof(bl_lua_main, field)},                                                                \
+    {directive "_block", BL_IN_HTTP, BL_TAKE0 | BL_TAKE_LUA,                                       \
+     &bl_type_lua_code,  BL_MAIN,    offsetof(bl_lua_main, field)},                                \
     {                                                                                              \
         directive "_file", BL_IN_HTTP, BL_TAKE1, &bl_type_lua_code, BL_MAIN,                       \
             offsetof(bl_lua_main, field)                                                           \

@@ -16,8 +16,8 @@ typedef struct bl_lua_main {
     int64_t thread_cache, malloc_trim, error_log_size;
     int sa_restart, load_resty_core;
     int rewrite_no_postpone, access_no_postpone, precontent_no_postpone;
-    bool used;      /* some directive holds code: a VM is needed */
-    bool warned;    /* about lua_code_cache off */
+    bool used;   /* some directive holds code: a VM is needed */
+    bool warned; /* about lua_code_cache off */
 } bl_lua_main;
 
 typedef struct bl_lua_location {

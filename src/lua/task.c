@@ -57,8 +57,7 @@ const char *bl_lua_phase_word(uint32_t phase)
 void bl_lua_gate(lua_State *L, uint32_t allowed)
 {
     if (BL_UNLIKELY(!(bl_lua_now.phase & allowed)))
-        luaL_error(L, "API disabled in the context of %s",
-                   bl_lua_phase_context(bl_lua_now.phase));
+        luaL_error(L, "API disabled in the context of %s", bl_lua_phase_context(bl_lua_now.phase));
 }
 
 bl_request *bl_lua_request(lua_State *L, uint32_t allowed)
@@ -384,7 +383,6 @@ int bl_task_end(lua_State *L, bl_outcome outcome, int status)
 void bl_task_joined(bl_task *waiter BL_UNUSED, bl_task *child BL_UNUSED)
 {
 }
-
 
 bl_task *bl_task_add(bl_run *run, lua_State *from, int args)
 {

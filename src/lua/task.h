@@ -112,8 +112,8 @@ extern bl_lua_here bl_lua_now;
 
 enum {
     BL_PENDING_NONE = 0,
-    BL_PENDING_WAIT, /* for task->wait */
-    BL_PENDING_END,  /* the run is to end: run->outcome */
+    BL_PENDING_WAIT,  /* for task->wait */
+    BL_PENDING_END,   /* the run is to end: run->outcome */
     BL_PENDING_SPAWN, /* for run->spawned, which runs first */
 };
 
@@ -213,7 +213,8 @@ int bl_task_end(lua_State *L, bl_outcome outcome, int status);
 /* A light thread of the current run; the function and `args` arguments are moved from the top of L.
  * NULL never; runs when the scheduler comes to it (bl_task_ready). */
 bl_task *bl_task_spawn(lua_State *L, int args);
-/* The same for any run; the function and `args` arguments come from the top of `from`. No parent. */
+/* The same for any run; the function and `args` arguments come from the top of `from`. No parent.
+ */
 bl_task *bl_task_add(bl_run *run, lua_State *from, int args);
 /* To the run queue; `results` values stand on task->L. */
 void bl_task_ready(bl_task *task, int results);

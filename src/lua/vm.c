@@ -78,7 +78,8 @@ static void replace_in_top(lua_State *L, const char *from, const char *to)
     lua_remove(L, -2);
 }
 
-/* Sets package.FIELD to what the configuration says: $prefix is the server's, ";;" what was there. */
+/* Sets package.FIELD to what the configuration says: $prefix is the server's, ";;" what was there.
+ */
 static void set_path(lua_State *L, const char *field, bl_str setting, const char *prefix)
 {
     lua_getglobal(L, "package");

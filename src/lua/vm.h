@@ -33,11 +33,11 @@ struct bl_lua_vm {
     bl_link spare_tasks; /* bl_task.sibling, with a coroutine ready to use */
     bl_run *spare_runs;
     int spare_count;
-    int spare_max;    /* lua_thread_cache_max_entries */
-    int threads;      /* registry reference: array of coroutines, so that they live */
-    int files;        /* table: path → function of a file */
-    int ctxs;         /* array of ngx.ctx tables */
-    int traceback;    /* message handler of calls outside tasks */
+    int spare_max; /* lua_thread_cache_max_entries */
+    int threads;   /* registry reference: array of coroutines, so that they live */
+    int files;     /* table: path → function of a file */
+    int ctxs;      /* array of ngx.ctx tables */
+    int traceback; /* message handler of calls outside tasks */
     int64_t timers_pending, timers_running;
     bl_link timers; /* pending ones: api/timer.c */
     bool exiting;

@@ -68,7 +68,8 @@ static void put_value(line *l, lua_State *L, int index, int from)
         }
         /* fall through */
     default:
-        luaL_error(L, "bad argument #%d to 'log' (string, number, boolean, or nil expected, got %s)",
+        luaL_error(L,
+                   "bad argument #%d to 'log' (string, number, boolean, or nil expected, got %s)",
                    index - from + 1, luaL_typename(L, index));
     }
 }

@@ -318,7 +318,7 @@ static int l_flush(lua_State *L)
 void bl_lua_open_output(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"print", l_print}, {"say", l_say}, {"send_headers", l_send_headers},
+        {"print", l_print}, {"say", l_say},     {"send_headers", l_send_headers},
         {"eof", l_eof},     {"flush", l_flush}, {NULL, NULL},
     };
 

@@ -98,8 +98,8 @@ size_t bl_lua_text_len(lua_State *L, int index, const char *name)
 
     if (type == LUA_TSTRING)
         return lua_objlen(L, index);
-    if (type == LUA_TFUNCTION || type == LUA_TTHREAD || type == LUA_TUSERDATA || type > LUA_TTHREAD ||
-        (type == LUA_TLIGHTUSERDATA && lua_touserdata(L, index) != NULL))
+    if (type == LUA_TFUNCTION || type == LUA_TTHREAD || type == LUA_TUSERDATA ||
+        type > LUA_TTHREAD || (type == LUA_TLIGHTUSERDATA && lua_touserdata(L, index) != NULL))
         bad(L, index, name, lua_pushfstring(L, "%s %s", wanted, luaL_typename(L, index)));
     return len_of(L, index, index, name, 0);
 }

@@ -5,9 +5,9 @@ typedef struct lua_timer {
     bl_link link; /* in vm->timers */
     bl_timer timer;
     bl_lua_vm *vm;
-    int args;       /* registry reference: array { callback, args … } */
-    int count;      /* of arguments, behind the callback */
-    int64_t every;  /* ms; 0: once */
+    int args;      /* registry reference: array { callback, args … } */
+    int count;     /* of arguments, behind the callback */
+    int64_t every; /* ms; 0: once */
 } lua_timer;
 
 static void free_timer(lua_timer *t)
