@@ -13,6 +13,8 @@
 #include "http/modules/temp_paths.h"
 #include "http/modules/try_files.h"
 #include "http/open_file.h"
+#include "lua/api/regex.h"
+#include "lua/api/shdict.h"
 #include "lua/module.h"
 #include "process/core.h"
 #include "process/features.h"
@@ -27,6 +29,8 @@ static bl_module *const main_modules[] = {
 static bl_module *const http_modules[] = {
     &bl_http_core_module,   &bl_open_file_module,
     &bl_rewrite_module,     &bl_lua_module,
+    &bl_lua_regex_module,
+    &bl_lua_shdict_module,
     &bl_access_module,      &bl_auth_basic_module,
     &bl_try_files_module,   &bl_index_module,
     &bl_static_module,      &bl_gzip_module,

@@ -5,6 +5,12 @@ local families = {
     "resty.core.base",
     "resty.core.coroutine",
     "resty.core.response",
+    "resty.core.uri",
+    "resty.core.base64",
+    "resty.core.hash",
+    "resty.core.time",
+    "resty.core.regex",
+    "resty.core.shdict",
 }
 
 for _, name in ipairs(families) do

@@ -1,0 +1,441 @@
+--- ngx.shared.DICT: dictionaries that all workers share (lua_shared_dict).
+--
+--     local cache = ngx.shared.my_cache
+--     local ok, err, forcible = cache:set("key", "value", 60)
+--
+-- The memory is core/dict.c's: readers do not exclude each other, and a worker that dies in the
+-- middle of a write leaves it whole. Errors are nil (or false), message; wrong arguments are raised.
+
+local ffi = require "ffi"
+local base = require "resty.core.base"
+
+local C = ffi.C
+local ffi_string = ffi.string
+local get_string_buf = base.get_string_buf
+local get_string_buf_size = base.get_string_buf_size
+local type = type
+local tostring = tostring
+local tonumber = tonumber
+local error = error
+local setmetatable = setmetatable
+local pairs = pairs
+local ngx = ngx
+
+ffi.cdef [[
+typedef struct bl_dict bl_dict;
+typedef struct {
+    int type;
+    uint32_t flags;
+    double number;
+    const char *str;
+    size_t len;
+    bool stale, forcible;
+} bl_lua_shdict_value;
+int bl_lua_shdict_get(bl_dict *dict, const char *key, size_t key_len, bool stale, char *buffer,
+                      size_t room, bl_lua_shdict_value *v);
+int bl_lua_shdict_store(bl_dict *dict, int how, const char *key, size_t key_len, double ttl,
+                        bl_lua_shdict_value *v);
+int bl_lua_shdict_delete(bl_dict *dict, const char *key, size_t key_len);
+int bl_lua_shdict_incr(bl_dict *dict, const char *key, size_t key_len, const double *init,
+                       double init_ttl, bl_lua_shdict_value *v);
+int bl_lua_shdict_push(bl_dict *dict, bool left, const char *key, size_t key_len,
+                       const bl_lua_shdict_value *v, uint32_t *length);
+int bl_lua_shdict_pop(bl_dict *dict, bool left, const char *key, size_t key_len, char *buffer,
+                      size_t room, bl_lua_shdict_value *v);
+int bl_lua_shdict_llen(bl_dict *dict, const char *key, size_t key_len, uint32_t *length);
+int bl_lua_shdict_ttl(bl_dict *dict, const char *key, size_t key_len, double *ttl);
+int bl_lua_shdict_expire(bl_dict *dict, const char *key, size_t key_len, double ttl);
+double bl_lua_shdict_flush_expired(bl_dict *dict, double max);
+void bl_dict_flush_all(bl_dict *dict);
+size_t bl_dict_capacity(const bl_dict *dict);
+size_t bl_dict_free_space(const bl_dict *dict);
+const char *bl_dict_error(int result);
+]]
+
+local NIL, BOOLEAN, NUMBER, STRING = 0, 1, 2, 3
+local OK, NOT_FOUND, SMALL_BUFFER = 0, 1, 11
+local SET, ADD, REPLACE, SAFE_SET, SAFE_ADD = 0, 1, 2, 3, 4
+
+local value = ffi.new("bl_lua_shdict_value")
+local length = ffi.new("uint32_t[1]")
+local ttl_out = ffi.new("double[1]")
+local init_in = ffi.new("double[1]")
+
+local push_keys = ngx.bl_shdict_keys
+ngx.bl_shdict_keys = nil
+
+local _M = {}
+local mt = {__index = _M}
+
+-- ---------------------------------------------------------------- arguments
+
+local function dict_of(zone)
+    local dict = type(zone) == "table" and zone[1]
+    if type(dict) ~= "cdata" then
+        error('bad "zone" argument', 3)
+    end
+    return dict
+end
+
+-- The key as a string; nil and why it can't be one.
+local function key_of(key)
+    if type(key) == "string" then
+        if #key == 0 then
+            return nil, "empty key"
+        end
+        if #key > 65535 then
+            return nil, "key too long"
+        end
+        return key
+    end
+    if key == nil then
+        return nil, "nil key"
+    end
+    return key_of(tostring(key))
+end
+
+local function message(result)
+    return ffi_string(C.bl_dict_error(result))
+end
+
+-- The value that came back, as Lua has it.
+local function result_value()
+    local kind = value.type
+    if kind == STRING then
+        return ffi_string(value.str, value.len)
+    end
+    if kind == NUMBER then
+        return value.number
+    end
+    if kind == BOOLEAN then
+        return value.number ~= 0
+    end
+    return nil
+end
+
+-- Fills `value` for storing; false when the type can't be stored.
+local function store_value(v)
+    local kind = type(v)
+    if kind == "string" then
+        value.type = STRING
+        value.str = v
+        value.len = #v
+    elseif kind == "number" then
+        value.type = NUMBER
+        value.number = v
+        value.len = 0
+    elseif kind == "boolean" then
+        value.type = BOOLEAN
+        value.number = v and 1 or 0
+        value.len = 0
+    elseif v == nil then
+        value.type = NIL
+        value.len = 0
+    else
+        return false
+    end
+    return true
+end
+
+-- ---------------------------------------------------------------- reading
+
+local function get(zone, key, stale)
+    local dict, err = dict_of(zone), nil
+    if type(key) ~= "string" or #key == 0 or #key > 65535 then
+        key, err = key_of(key)
+        if not key then
+            return nil, err
+        end
+    end
+    local size = get_string_buf_size()
+    local buffer = get_string_buf(size)
+    local result = C.bl_lua_shdict_get(dict, key, #key, stale, buffer, size, value)
+    while result == SMALL_BUFFER do
+        size = tonumber(value.len)
+        buffer = get_string_buf(size)
+        result = C.bl_lua_shdict_get(dict, key, #key, stale, buffer, size, value)
+    end
+    if result == NOT_FOUND then
+        return nil, nil
+    end
+    if result ~= OK then
+        return nil, message(result)
+    end
+    local flags = value.flags
+    local found = result_value()
+    if flags == 0 then
+        flags = nil
+    end
+    return found, flags, value.stale
+end
+
+---@param key string
+---@return any value nil: none (or expired)
+---@return any flags_or_err
+function _M.get(zone, key)
+    local found, flags = get(zone, key, false)
+    return found, flags
+end
+
+---@return any value also one that has expired but is still there
+---@return any flags_or_err
+---@return boolean? stale
+function _M.get_stale(zone, key)
+    return get(zone, key, true)
+end
+
+-- ---------------------------------------------------------------- storing
+
+local function store(zone, how, key, v, exptime, flags)
+    local dict = dict_of(zone)
+    local err
+    key, err = key_of(key)
+    if not key then
+        return nil, err
+    end
+    if not store_value(v) then
+        return nil, "bad value type"
+    end
+    if exptime == nil then
+        exptime = 0
+    else
+        exptime = tonumber(exptime)
+        if not exptime then
+            error("bad argument #4 (number expected)", 3)
+        end
+        if exptime < 0 then
+            error('bad "exptime" argument', 3)
+        end
+    end
+    value.flags = flags or 0
+    local result = C.bl_lua_shdict_store(dict, how, key, #key, exptime, value)
+    if result == OK then
+        return true, nil, value.forcible
+    end
+    return false, message(result), value.forcible
+end
+
+---@return boolean|nil ok
+---@return string? err
+---@return boolean? forcible other entries had to go
+function _M.set(zone, key, v, exptime, flags)
+    return store(zone, SET, key, v, exptime, flags)
+end
+
+function _M.safe_set(zone, key, v, exptime, flags)
+    return store(zone, SAFE_SET, key, v, exptime, flags)
+end
+
+function _M.add(zone, key, v, exptime, flags)
+    return store(zone, ADD, key, v, exptime, flags)
+end
+
+function _M.safe_add(zone, key, v, exptime, flags)
+    return store(zone, SAFE_ADD, key, v, exptime, flags)
+end
+
+function _M.replace(zone, key, v, exptime, flags)
+    return store(zone, REPLACE, key, v, exptime, flags)
+end
+
+function _M.delete(zone, key)
+    return store(zone, SET, key, nil)
+end
+
+---@param init number? where the key is missing: stored plus `by`
+---@param init_ttl number? seconds
+---@return number|nil new
+---@return string? err
+---@return boolean? forcible
+function _M.incr(zone, key, by, init, init_ttl)
+    local dict = dict_of(zone)
+    local err
+    if type(key) ~= "string" or #key == 0 or #key > 65535 then
+        key, err = key_of(key)
+        if not key then
+            return nil, err
+        end
+    end
+    if type(by) ~= "number" then
+        by = tonumber(by)
+    end
+    local init_at
+    if init ~= nil then
+        init = tonumber(init)
+        if not init then
+            error("bad init arg: number expected, got " .. type(init), 2)
+        end
+        init_in[0] = init
+        init_at = init_in
+    end
+    if init_ttl ~= nil then
+        init_ttl = tonumber(init_ttl)
+        if not init_ttl then
+            error("bad init_ttl arg: number expected", 2)
+        end
+        if init_ttl < 0 then
+            error('bad "init_ttl" argument', 2)
+        end
+        if not init then
+            error('must provide "init" when providing "init_ttl"', 2)
+        end
+    end
+    value.number = by
+    local result = C.bl_lua_shdict_incr(dict, key, #key, init_at, init_ttl or 0, value)
+    if result ~= OK then
+        return nil, message(result)
+    end
+    if not init then
+        return value.number
+    end
+    return value.number, nil, value.forcible
+end
+
+-- ---------------------------------------------------------------- lists
+
+local function push(zone, left, key, v)
+    local dict = dict_of(zone)
+    local err
+    key, err = key_of(key)
+    if not key then
+        return nil, err
+    end
+    local kind = type(v)
+    if kind ~= "string" and kind ~= "number" then
+        return nil, "bad value type"
+    end
+    store_value(v)
+    value.flags = 0
+    local result = C.bl_lua_shdict_push(dict, left, key, #key, value, length)
+    if result ~= OK then
+        return nil, message(result)
+    end
+    return length[0]
+end
+
+---@return integer|nil length
+---@return string? err
+function _M.lpush(zone, key, v)
+    return push(zone, true, key, v)
+end
+
+function _M.rpush(zone, key, v)
+    return push(zone, false, key, v)
+end
+
+local function pop(zone, left, key)
+    local dict = dict_of(zone)
+    local err
+    key, err = key_of(key)
+    if not key then
+        return nil, err
+    end
+    local size = get_string_buf_size()
+    local buffer = get_string_buf(size)
+    local result = C.bl_lua_shdict_pop(dict, left, key, #key, buffer, size, value)
+    while result == SMALL_BUFFER do
+        size = tonumber(value.len)
+        buffer = get_string_buf(size)
+        result = C.bl_lua_shdict_pop(dict, left, key, #key, buffer, size, value)
+    end
+    if result == NOT_FOUND then
+        return nil, nil
+    end
+    if result ~= OK then
+        return nil, message(result)
+    end
+    return result_value()
+end
+
+function _M.lpop(zone, key)
+    return pop(zone, true, key)
+end
+
+function _M.rpop(zone, key)
+    return pop(zone, false, key)
+end
+
+function _M.llen(zone, key)
+    local dict = dict_of(zone)
+    local err
+    key, err = key_of(key)
+    if not key then
+        return nil, err
+    end
+    local result = C.bl_lua_shdict_llen(dict, key, #key, length)
+    if result ~= OK then
+        return nil, message(result)
+    end
+    return length[0]
+end
+
+-- ---------------------------------------------------------------- time, the whole
+
+---@return number|nil seconds 0: never expires
+---@return string? err
+function _M.ttl(zone, key)
+    local dict = dict_of(zone)
+    local err
+    key, err = key_of(key)
+    if not key then
+        return nil, err
+    end
+    local result = C.bl_lua_shdict_ttl(dict, key, #key, ttl_out)
+    if result ~= OK then
+        return nil, message(result)
+    end
+    return ttl_out[0]
+end
+
+function _M.expire(zone, key, exptime)
+    local dict = dict_of(zone)
+    if not exptime then
+        error('bad "exptime" argument', 2)
+    end
+    local err
+    key, err = key_of(key)
+    if not key then
+        return nil, err
+    end
+    if exptime < 0 then
+        error('bad "exptime" argument', 2)
+    end
+    local result = C.bl_lua_shdict_expire(dict, key, #key, exptime)
+    if result ~= OK then
+        return nil, message(result)
+    end
+    return true
+end
+
+function _M.flush_all(zone)
+    C.bl_dict_flush_all(dict_of(zone))
+end
+
+---@param max integer? at most so many; all without it
+---@return integer freed
+function _M.flush_expired(zone, max)
+    return C.bl_lua_shdict_flush_expired(dict_of(zone), max or 0)
+end
+
+---@param max integer? at most so many, 1024 without it, 0: all
+---@return string[]
+function _M.get_keys(zone, max)
+    dict_of(zone)
+    return push_keys(zone[2], max or 1024)
+end
+
+---@return integer bytes
+function _M.capacity(zone)
+    return tonumber(C.bl_dict_capacity(dict_of(zone)))
+end
+
+---@return integer bytes in pages that are wholly free
+function _M.free_space(zone)
+    return tonumber(C.bl_dict_free_space(dict_of(zone)))
+end
+
+for name, pointer in pairs(ngx.shared) do
+    ngx.shared[name] = setmetatable({ffi.cast("bl_dict *", pointer), pointer}, mt)
+end
+
+return {version = base.version}

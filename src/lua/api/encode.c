@@ -1,0 +1,207 @@
+#include "lua/api/encode.h"
+#include "core/base64.h"
+#include "core/str.h"
+#include "core/time.h"
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <zlib.h>
+
+/* ------------------------------------------------------------- URIs */
+
+/* 1: stands as it is in a component (RFC 3986 section 2.3 and what JavaScript's encodeURIComponent
+ * leaves); 2: also in a URI as a whole. */
+static const uint8_t plain[256] = {
+    ['0' ... '9'] = 3, ['A' ... 'Z'] = 3, ['a' ... 'z'] = 3, ['-'] = 3, ['.'] = 3, ['_'] = 3,
+    ['~'] = 3,         ['!'] = 2,         ['\''] = 2,        ['('] = 2, [')'] = 2, ['*'] = 2,
+    ['$'] = 2,         ['&'] = 2,         ['+'] = 2,         [','] = 2, ['/'] = 2, [':'] = 2,
+    [';'] = 2,         ['='] = 2,         ['?'] = 2,         ['@'] = 2, ['#'] = 2,
+};
+
+size_t bl_lua_escape_uri(char *to, const char *s, size_t len, int type)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    unsigned keeps = type == 0 ? 2 : 1;
+    char *at = to;
+
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)s[i];
+        if (plain[c] & keeps) {
+            *at++ = (char)c;
+            continue;
+        }
+        *at++ = '%';
+        *at++ = hex[c >> 4];
+        *at++ = hex[c & 15];
+    }
+    return (size_t)(at - to);
+}
+
+static int hex_value(unsigned char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+size_t bl_lua_unescape_uri(char *to, const char *s, size_t len)
+{
+    char *at = to;
+
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)s[i];
+        if (c == '+') {
+            c = ' ';
+        } else if (c == '%' && i + 2 < len) {
+            int high = hex_value((unsigned char)s[i + 1]), low = hex_value((unsigned char)s[i + 2]);
+            if (high >= 0 && low >= 0) {
+                c = (unsigned char)(high << 4 | low);
+                i += 2;
+            }
+        }
+        *at++ = (char)c;
+    }
+    return (size_t)(at - to);
+}
+
+/* ------------------------------------------------------------- base64, SQL */
+
+size_t bl_lua_base64_encode(char *to, const char *s, size_t len, bool padding, bool url)
+{
+    return bl_base64_encode(to, bl_str_of(s, len), padding, url);
+}
+
+long bl_lua_base64_decode(char *to, const char *s, size_t len, bool url, bool mime)
+{
+    return (long)bl_base64_decode(to, bl_str_of(s, len), url, mime);
+}
+
+size_t bl_lua_quote_sql(char *to, const char *s, size_t len)
+{
+    char *at = to;
+
+    *at++ = '\'';
+    for (size_t i = 0; i < len; i++) {
+        static const char special[] = "\0\n\r\b\t\032\\\"'$", letter[] = "0nrbtZ\\\"'$";
+        const char *found = memchr(special, s[i], sizeof special - 1);
+        if (found) {
+            *at++ = '\\';
+            *at++ = letter[found - special];
+        } else {
+            *at++ = s[i];
+        }
+    }
+    *at++ = '\'';
+    return (size_t)(at - to);
+}
+
+/* ------------------------------------------------------------- digests */
+
+uint32_t bl_lua_crc32(const char *s, size_t len)
+{
+    return (uint32_t)crc32_z(0, (const Bytef *)s, len);
+}
+
+/* Algorithms are looked up once: OpenSSL 3 takes longer for that than for a short digest. */
+static void digest(EVP_MD **md, const char *name, unsigned char *to, const char *s, size_t len)
+{
+    static EVP_MD_CTX *ctx;
+
+    if (ctx == NULL)
+        ctx = EVP_MD_CTX_new();
+    if (*md == NULL)
+        *md = EVP_MD_fetch(NULL, name, NULL);
+    BL_ASSERT(ctx && *md);
+    EVP_DigestInit_ex2(ctx, *md, NULL);
+    EVP_DigestUpdate(ctx, s, len);
+    EVP_DigestFinal_ex(ctx, to, NULL);
+}
+
+void bl_lua_md5(unsigned char *to, const char *s, size_t len)
+{
+    static EVP_MD *md;
+
+    digest(&md, "MD5", to, s, len);
+}
+
+void bl_lua_sha1(unsigned char *to, const char *s, size_t len)
+{
+    static EVP_MD *md;
+
+    digest(&md, "SHA1", to, s, len);
+}
+
+void bl_lua_hmac_sha1(unsigned char *to, const char *key, size_t key_len, const char *s, size_t len)
+{
+    unsigned written;
+
+    HMAC(EVP_sha1(), key, (int)key_len, (const unsigned char *)s, len, to, &written);
+}
+
+void bl_lua_hex(char *to, const unsigned char *s, size_t len)
+{
+    static const char hex[] = "0123456789abcdef";
+
+    for (size_t i = 0; i < len; i++) {
+        to[2 * i] = hex[s[i] >> 4];
+        to[2 * i + 1] = hex[s[i] & 15];
+    }
+}
+
+/* ------------------------------------------------------------- time */
+
+double bl_lua_now_seconds(void)
+{
+    return (double)bl_clock_now.sec + bl_clock_now.msec / 1000.0;
+}
+
+double bl_lua_time_seconds(void)
+{
+    return (double)bl_clock_now.sec;
+}
+
+double bl_lua_monotonic_ms(void)
+{
+    return (double)bl_clock_now.mono_ms;
+}
+
+void bl_lua_update_time(void)
+{
+    bl_clock_update();
+}
+
+void bl_lua_local_time(char *to)
+{
+    struct tm tm;
+    char text[32];
+
+    localtime_r(&bl_clock_now.sec, &tm);
+    strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &tm);
+    memcpy(to, text, 19);
+}
+
+void bl_lua_utc_time(char *to)
+{
+    struct tm tm;
+    char text[32];
+
+    gmtime_r(&bl_clock_now.sec, &tm);
+    strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &tm);
+    memcpy(to, text, 19);
+}
+
+size_t bl_lua_http_time(char *to, double t)
+{
+    return (size_t)(bl_time_http(to, (time_t)t) - to);
+}
+
+size_t bl_lua_cookie_time(char *to, double t)
+{
+    return (size_t)(bl_time_cookie(to, (time_t)t) - to);
+}
+
+double bl_lua_parse_http_time(const char *s, size_t len)
+{
+    return (double)bl_time_parse_http(bl_str_of(s, len));
+}
