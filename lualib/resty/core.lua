@@ -3,8 +3,16 @@
 
 local families = {
     "resty.core.base",
+    "resty.core.phase",
     "resty.core.coroutine",
+    "resty.core.thread",
+    "resty.core.require",
+    "resty.core.var",
+    "resty.core.ctx",
     "resty.core.response",
+    "resty.core.param",
+    "resty.core.worker",
+    "resty.core.ndk",
 }
 
 for _, name in ipairs(families) do
