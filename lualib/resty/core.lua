@@ -3,7 +3,12 @@
 
 local families = {
     "resty.core.base",
+    "resty.core.phase",
     "resty.core.coroutine",
+    "resty.core.thread",
+    "resty.core.require",
+    "resty.core.var",
+    "resty.core.ctx",
     "resty.core.response",
     "resty.core.uri",
     "resty.core.base64",
@@ -11,6 +16,9 @@ local families = {
     "resty.core.time",
     "resty.core.regex",
     "resty.core.shdict",
+    "resty.core.param",
+    "resty.core.worker",
+    "resty.core.ndk",
 }
 
 for _, name in ipairs(families) do

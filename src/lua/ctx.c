@@ -8,11 +8,8 @@ static void cleanup(void *data)
     bl_lua_ctx *ctx = data;
     bl_lua_vm *vm = ctx->vm;
 
-    if (ctx->ctx_ref) {
-        lua_rawgeti(vm->L, LUA_REGISTRYINDEX, vm->ctxs);
-        luaL_unref(vm->L, -1, ctx->ctx_ref);
-        lua_pop(vm->L, 1);
-    }
+    if (ctx->ctx_ref)
+        bl_lua_vm_unref_ctx(vm, ctx->ctx_ref);
     if (ctx->abort_ref)
         luaL_unref(vm->L, LUA_REGISTRYINDEX, ctx->abort_ref);
     if (vm->own)

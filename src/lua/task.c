@@ -198,6 +198,8 @@ void bl_run_free(bl_run *run)
         kill_tasks(run);
     while (!bl_list_empty(&run->tasks))
         bl_task_bury(BL_LIST_FIRST(&run->tasks, bl_task, sibling));
+    if (BL_UNLIKELY(run->ctx_ref))
+        bl_lua_vm_unref_ctx(vm, run->ctx_ref);
     run->data = vm->spare_runs;
     vm->spare_runs = run;
     bl_lua_vm_drop(vm);
@@ -237,8 +239,12 @@ static void wake_waiter(bl_task *task)
 {
     bl_task *waiter = task->waiter;
 
-    task->waiter = NULL;
-    bl_task_joined(waiter, task);
+    BL_LIST_EACH (it, &task->run->tasks) {
+        bl_task *other = BL_CONTAINER(it, bl_task, sibling);
+        if (other->waiter == waiter)
+            other->waiter = NULL;
+    }
+    bl_wait_end(&waiter->own, bl_task_join(task, waiter->L));
 }
 
 /* Children of an ended task: nobody can ask for their results any more. */
@@ -275,7 +281,6 @@ static void failed(bl_task *task)
 {
     bl_run *run = task->run;
 
-    bl_fault_report(task);
     task->failed = true;
     if (task->entry) {
         run->outcome = BL_RUN_ERROR;
@@ -296,6 +301,9 @@ static void resume(bl_task *task, int args)
     int code = lua_resume(task->L, args);
     int pending = bl_lua_now.pending;
     bl_lua_now.pending = BL_PENDING_NONE;
+    if (BL_UNLIKELY(code > LUA_YIELD))
+        bl_fault_report(task);
+    bl_lua_now = outer;
     if (code == 0) {
         ended(task, lua_gettop(task->L));
     } else if (code != LUA_YIELD) {
@@ -308,7 +316,6 @@ static void resume(bl_task *task, int args)
         lua_settop(task->L, 0);
         bl_task_ready(task, 0);
     }
-    bl_lua_now = outer;
 }
 
 /* A task that spawns another gives way to it, then goes on. */
@@ -380,8 +387,16 @@ int bl_task_end(lua_State *L, bl_outcome outcome, int status)
 
 /* ------------------------------------------------------------- light threads */
 
-void bl_task_joined(bl_task *waiter BL_UNUSED, bl_task *child BL_UNUSED)
+int bl_task_join(bl_task *task, lua_State *to)
 {
+    int count = task->results;
+
+    BL_ASSERT(task->state == BL_TASK_ZOMBIE);
+    lua_checkstack(to, count + 1);
+    lua_pushboolean(to, !task->failed);
+    lua_xmove(task->L, to, count);
+    bl_task_bury(task);
+    return count + 1;
 }
 
 bl_task *bl_task_add(bl_run *run, lua_State *from, int args)

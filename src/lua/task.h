@@ -175,7 +175,7 @@ struct bl_run {
      * given back by the one who started it: bl_run_free. */
     void (*done)(bl_run *run);
     void *data;
-    int value_ref; /* for the starter */
+    int ctx_ref; /* of its ngx.ctx, without a request */
 };
 
 /* A run for a request (NULL: none), with an entry task from the VM's cache. Push the function and
@@ -224,8 +224,9 @@ void bl_task_wake(bl_task *task, int results);
 void bl_task_kill(bl_task *task);
 /* Its results have been fetched, or nobody will: its coroutine goes back. */
 void bl_task_bury(bl_task *task);
-/* For api/thread.c: `child` has ended, `waiter` waited for it. */
-void bl_task_joined(bl_task *waiter, bl_task *child);
+/* The results of a light thread that has ended (a zombie): true or false and its values, on `to`;
+ * their number. It is buried. */
+int bl_task_join(bl_task *task, lua_State *to);
 /* The task of a coroutine, or NULL when it is a plain one. */
 bl_task *bl_task_of(lua_State *L, lua_State *co);
 

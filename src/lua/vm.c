@@ -155,6 +155,8 @@ static int boot(lua_State *L)
     lua_getfield(L, -1, "loaded");
     lua_pushvalue(L, -3);
     lua_setfield(L, -2, "ngx");
+    lua_rawgeti(L, LUA_REGISTRYINDEX, vm->ctxs);
+    lua_setfield(L, -2, "bulan.ctxs");
     lua_getglobal(L, "require");
     lua_pushliteral(L, "resty.core");
     lua_call(L, 1, 0);
@@ -229,6 +231,13 @@ static int guard_globals(lua_State *L)
 void bl_lua_vm_guard_globals(bl_lua_vm *vm)
 {
     protected(vm, guard_globals, "guarding Lua's globals failed");
+}
+
+void bl_lua_vm_unref_ctx(bl_lua_vm *vm, int ref)
+{
+    lua_rawgeti(vm->L, LUA_REGISTRYINDEX, vm->ctxs);
+    luaL_unref(vm->L, -1, ref);
+    lua_pop(vm->L, 1);
 }
 
 /* ------------------------------------------------------------- death */

@@ -57,6 +57,9 @@ bl_lua_vm *bl_lua_vm_new(bl_generation *g, bl_log *log);
 bl_lua_vm *bl_lua_vm_hold(bl_lua_vm *vm);
 void bl_lua_vm_drop(bl_lua_vm *vm);
 
+/* A table of ngx.ctx is not used any more. */
+void bl_lua_vm_unref_ctx(bl_lua_vm *vm, int ref);
+
 /* From now on, assignments to globals that are not there yet are logged. */
 void bl_lua_vm_guard_globals(bl_lua_vm *vm);
 

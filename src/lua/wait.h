@@ -18,7 +18,8 @@ typedef struct bl_task bl_task;
 typedef struct bl_wait bl_wait;
 
 struct bl_wait {
-    bl_task *task; /* NULL: not armed */
+    bl_task *task;    /* NULL: not armed */
+    bool unstoppable; /* can't be given up (a subrequest): the light thread is not killed */
     bl_timer timer;
     /* The task is killed: forget it (unlink, give up the operation). May be NULL. Must not run Lua.
      * The wait is disarmed already. */

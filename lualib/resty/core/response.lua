@@ -76,3 +76,75 @@ function ngx.print(...)
     end
     return print(...)
 end
+
+-- ngx.header
+
+ffi.cdef[[
+    int bl_lua_ffi_header_get(const char *name, size_t len, bl_str *value);
+    int bl_lua_ffi_header_set(const char *name, size_t name_len, const char *value, size_t len,
+                              int append);
+    int bl_lua_ffi_transform_underscores(void);
+]]
+
+local here = require "resty.core.here"
+local no_request = require("resty.core.phase").no_request
+local get_all = ngx.header
+local value = ffi.new("bl_str[1]")
+local ffi_string = ffi.string
+local gsub, find, error, setmetatable = string.gsub, string.find, error, setmetatable
+local NONE = ffi.cast("size_t", -1)
+
+local function field_name(name)
+    if type(name) ~= "string" then
+        name = tostring(name)
+    end
+    if find(name, "_", 1, true) and C.bl_lua_ffi_transform_underscores() == 1 then
+        return (gsub(name, "_", "-"))
+    end
+    return name
+end
+
+local function set(name, new, append)
+    if new == nil then
+        return C.bl_lua_ffi_header_set(name, #name, nil, NONE, 0)
+    end
+    if type(new) ~= "string" then
+        new = tostring(new)
+    end
+    return C.bl_lua_ffi_header_set(name, #name, new, #new, append)
+end
+
+local function set_all(name, values)
+    set(name, nil, 0)
+    for i = 1, #values do
+        set(name, values[i], 1)
+    end
+end
+
+ngx.header = setmetatable({}, {
+    __index = function(_, name)
+        if here.request == nil then
+            no_request(2)
+        end
+        name = field_name(name)
+        local count = C.bl_lua_ffi_header_get(name, #name, value)
+        if count == 1 then
+            return ffi_string(value[0].p, value[0].len)
+        elseif count > 1 then
+            return get_all(name)
+        end
+    end,
+    __newindex = function(_, name, new)
+        if here.request == nil then
+            no_request(2)
+        end
+        name = field_name(name)
+        if type(new) == "table" then
+            set_all(name, new)
+        else
+            set(name, new, 0)
+        end
+    end,
+})
+
+return { set_header = set }

@@ -1,0 +1,83 @@
+--- What `ngx` tells through its metatable: ngx.ctx, ngx.status, ngx.headers_sent and
+-- ngx.is_subrequest.
+
+local ffi = require "ffi"
+local base = require "resty.core.base"
+local no_request = require("resty.core.phase").no_request
+local ctxs = package.loaded["bulan.ctxs"]
+
+ffi.cdef[[
+    int bl_lua_ffi_ctx_get(void);
+    void bl_lua_ffi_ctx_set(int ref);
+    int bl_lua_ffi_is_subrequest(void);
+    int bl_lua_ffi_headers_sent(void);
+    int bl_lua_ffi_get_status(void);
+    int bl_lua_ffi_set_status(int status);
+]]
+
+package.loaded["bulan.ctxs"] = nil
+
+local C = ffi.C
+local ngx, error, rawset, setmetatable, tonumber, type = ngx, error, rawset, setmetatable, tonumber, type
+local ref_in_table = base.ref_in_table
+
+local function get_ctx()
+    local ref = C.bl_lua_ffi_ctx_get()
+    if ref > 0 then
+        return ctxs[ref]
+    elseif ref < 0 then
+        error("no request ctx found", 3)
+    end
+    local ctx = {}
+    C.bl_lua_ffi_ctx_set(ref_in_table(ctxs, ctx))
+    return ctx
+end
+
+local function set_ctx(ctx)
+    local ref = C.bl_lua_ffi_ctx_get()
+    if ref < 0 then
+        error("no request ctx found", 3)
+    elseif type(ctx) ~= "table" then
+        error("ctx should be a table while getting a " .. type(ctx), 3)
+    elseif ref > 0 then
+        ctxs[ref] = ctx
+    else
+        C.bl_lua_ffi_ctx_set(ref_in_table(ctxs, ctx))
+    end
+end
+
+local function known(value)
+    if value < 0 then
+        no_request(3)
+    end
+    return value
+end
+
+setmetatable(ngx, {
+    __index = function(_, key)
+        if key == "ctx" then
+            return get_ctx()
+        elseif key == "status" then
+            return known(C.bl_lua_ffi_get_status())
+        elseif key == "headers_sent" then
+            return known(C.bl_lua_ffi_headers_sent()) == 1
+        elseif key == "is_subrequest" then
+            return known(C.bl_lua_ffi_is_subrequest()) == 1
+        end
+    end,
+    __newindex = function(_, key, value)
+        if key == "ctx" then
+            set_ctx(value)
+        elseif key == "status" then
+            local status = tonumber(value)
+            if not status then
+                error("bad status: number expected, got " .. type(value), 2)
+            end
+            known(C.bl_lua_ffi_set_status(status))
+        elseif key == "headers_sent" or key == "is_subrequest" then
+            error("attempt to write to ngx." .. key, 2)
+        else
+            rawset(ngx, key, value)
+        end
+    end,
+})

@@ -1,0 +1,431 @@
+#include "lua/api/capture.h"
+#include "http/subrequest.h"
+#include "http/variable.h"
+#include "lua/api/args.h"
+#include "lua/api/header.h"
+#include "lua/ctx.h"
+#include "lua/vm.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+/* Subrequests that one call waits for. */
+typedef struct group {
+    bl_wait wait;
+    bl_lua_vm *vm;
+    int count, left;
+    int results; /* registry reference: array of results */
+    bl_request **subs;
+} group;
+
+typedef struct member {
+    group *group;
+    int place; /* from 1 */
+} member;
+
+/* ------------------------------------------------------------- results */
+
+static bool add_file_piece(luaL_Buffer *b, const bl_buf *piece)
+{
+    off_t at = piece->file_pos;
+
+    while (at < piece->file_last) {
+        size_t want = (size_t)BL_MIN(piece->file_last - at, (off_t)LUAL_BUFFERSIZE);
+        ssize_t n = pread(piece->fd, luaL_prepbuffer(b), want, at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        luaL_addsize(b, (size_t)n);
+        at += n;
+    }
+    return true;
+}
+
+/* The body as one string; false: a file of it could not be read. */
+static bool push_body(lua_State *L, bl_chain *body)
+{
+    luaL_Buffer b;
+    bool whole = true;
+
+    luaL_buffinit(L, &b);
+    for (bl_buf *piece; (piece = bl_chain_shift(body)) != NULL;) {
+        if (bl_buf_in_file(piece))
+            whole = add_file_piece(&b, piece) && whole;
+        else if (piece->last > piece->pos)
+            luaL_addlstring(&b, piece->pos, (size_t)(piece->last - piece->pos));
+        bl_buf_done(piece);
+    }
+    luaL_pushresult(&b);
+    return whole;
+}
+
+static void push_result(lua_State *L, bl_request *sub)
+{
+    bl_subrequest *s = sub->sub;
+
+    luaL_checkstack(L, 8, NULL);
+    lua_createtable(L, 0, 4);
+    bool whole = push_body(L, &s->body);
+    lua_setfield(L, -2, "body");
+    lua_pushinteger(L, s->status ? s->status : 500);
+    lua_setfield(L, -2, "status");
+    lua_pushboolean(L, s->truncated || !whole);
+    lua_setfield(L, -2, "truncated");
+    bl_lua_push_response_headers(L, sub, 0, true);
+    lua_setfield(L, -2, "header");
+}
+
+static void finish(group *g)
+{
+    lua_State *to = bl_wait_stack(&g->wait);
+    int count = g->count;
+
+    luaL_checkstack(to, count + 1, NULL);
+    lua_rawgeti(to, LUA_REGISTRYINDEX, g->results);
+    int results = lua_gettop(to);
+    for (int i = 1; i <= count; i++)
+        lua_rawgeti(to, results, i);
+    lua_remove(to, results);
+    luaL_unref(g->vm->L, LUA_REGISTRYINDEX, g->results);
+    bl_wait_end(&g->wait, count);
+}
+
+static void done(bl_request *sub)
+{
+    member *m = sub->sub->data;
+    group *g = m->group;
+    lua_State *L = g->vm->L;
+
+    g->subs[m->place - 1] = NULL;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, g->results);
+    push_result(L, sub);
+    lua_rawseti(L, -2, m->place);
+    lua_pop(L, 1);
+    if (--g->left == 0)
+        finish(g);
+}
+
+static void cancel(bl_wait *w)
+{
+    group *g = BL_CONTAINER(w, group, wait);
+
+    for (int i = 0; i < g->count; i++) {
+        if (g->subs[i])
+            bl_subrequest_cancel(g->subs[i]);
+    }
+    luaL_unref(g->vm->L, LUA_REGISTRYINDEX, g->results);
+}
+
+/* ------------------------------------------------------------- options */
+
+/* The field of the options table at `index`, on top; false and nothing there: nil. */
+static bool option(lua_State *L, int index, const char *name)
+{
+    lua_getfield(L, index, name);
+    if (!lua_isnil(L, -1))
+        return true;
+    lua_pop(L, 1);
+    return false;
+}
+
+static bl_str string_at(lua_State *L, int index, bl_pool *pool)
+{
+    bl_str s;
+
+    s.p = (char *)lua_tolstring(L, index, &s.len);
+    return bl_pool_str(pool, s);
+}
+
+static bool flag(lua_State *L, int index, const char *name)
+{
+    bool on = false;
+
+    if (option(L, index, name)) {
+        on = lua_toboolean(L, -1);
+        lua_pop(L, 1);
+    }
+    return on;
+}
+
+/* URI and arguments: those in the URI, then those of the option. */
+static void read_target(lua_State *L, bl_request *r, bl_subrequest_options *o, int uri_at,
+                        int options)
+{
+    bl_str uri, more = BL_STR_NONE;
+
+    uri.p = (char *)luaL_checklstring(L, uri_at, &uri.len);
+    uri = bl_pool_str(r->pool, uri);
+    ssize_t question = bl_str_chr(uri, '?');
+    if (question >= 0) {
+        o->args = bl_str_of(uri.p + question + 1, uri.len - (size_t)question - 1);
+        uri.len = (size_t)question;
+    }
+    if (options && option(L, options, "args")) {
+        if (!lua_istable(L, -1) && !lua_isstring(L, -1))
+            luaL_error(L, "Bad args option value");
+        more = bl_args_from_lua(L, lua_gettop(L), r->pool, "capture");
+        lua_pop(L, 1);
+    }
+    if (more.len) {
+        bl_str parts[] = {o->args, BL_STR("&"), more};
+        o->args = o->args.len ? bl_pool_concat(r->pool, parts, 3) : more;
+    }
+    if (uri.len == 0 || uri.p[0] != '/')
+        luaL_error(L, "unsafe uri in argument #1: \"%s\"", bl_lua_shown(r->pool, uri).p);
+    o->uri = uri;
+}
+
+static void read_method(lua_State *L, bl_subrequest_options *o, int options)
+{
+    o->method = BL_M_GET;
+    if (option(L, options, "method")) {
+        if (!lua_isnumber(L, -1))
+            luaL_error(L, "Bad http request method");
+        int method = (int)lua_tointeger(L, -1);
+        bl_str name = method > 0 ? bl_method_name((uint32_t)method) : BL_STR("UNKNOWN");
+        if (bl_method_of(name) != (uint32_t)method || method == BL_M_UNKNOWN)
+            luaL_error(L, "unsupported HTTP method: %d", method);
+        o->method = (uint32_t)method;
+        lua_pop(L, 1);
+    }
+}
+
+static void read_body(lua_State *L, bl_request *r, bl_subrequest_options *o, int options)
+{
+    if (option(L, options, "body")) {
+        if (!lua_isstring(L, -1))
+            luaL_error(L, "Bad http request body");
+        o->body = BL_NEW(r->pool, bl_str);
+        *o->body = string_at(L, -1, r->pool);
+        lua_pop(L, 1);
+        return;
+    }
+    o->forward_body =
+        flag(L, options, "always_forward_body") || (o->method & (BL_M_POST | BL_M_PUT)) != 0;
+}
+
+/* ------------------------------------------------------------- what is set on the subrequest */
+
+static void set_vars(lua_State *L, bl_request *sub, int table)
+{
+    lua_pushnil(L);
+    while (lua_next(L, table)) {
+        if (lua_type(L, -2) != LUA_TSTRING)
+            luaL_error(L, "attempt to use a non-string key in the \"vars\" option table");
+        if (!lua_isstring(L, -1))
+            luaL_error(L, "attempt to use bad variable value type %s", luaL_typename(L, -1));
+        bl_str name = string_at(L, -2, sub->pool);
+        bl_str_lower(name.p, name);
+        lua_pushvalue(L, -1);
+        bl_str value = string_at(L, -1, sub->pool);
+        lua_pop(L, 2);
+        if (!bl_var_set_by_name(sub, name, value))
+            luaL_error(L,
+                       "variable \"%s\" cannot be assigned a value (maybe you forgot to define it "
+                       "first?) ",
+                       name.p);
+    }
+}
+
+static void set_headers(lua_State *L, bl_request *sub, int table)
+{
+    lua_pushnil(L);
+    while (lua_next(L, table)) {
+        if (lua_type(L, -2) != LUA_TSTRING)
+            luaL_error(L, "attempt to use a non-string key in the \"headers\" option table");
+        bl_str name = string_at(L, -2, sub->pool);
+        bl_headers_remove(&sub->in, name);
+        if (lua_istable(L, -1)) {
+            for (int i = 1, n = (int)lua_objlen(L, -1); i <= n; i++) {
+                lua_rawgeti(L, -1, i);
+                bl_headers_add(&sub->in, sub->pool, name, string_at(L, -1, sub->pool));
+                lua_pop(L, 1);
+            }
+        } else {
+            lua_pushvalue(L, -1);
+            bl_headers_add(&sub->in, sub->pool, name, string_at(L, -1, sub->pool));
+            lua_pop(L, 1);
+        }
+        lua_pop(L, 1);
+    }
+}
+
+/* ngx.ctx of the subrequest is the table on top of the stack. */
+static void set_ctx(lua_State *L, bl_request *sub)
+{
+    bl_lua_ctx *ctx = bl_lua_ctx_of(sub);
+
+    lua_rawgeti(L, LUA_REGISTRYINDEX, ctx->vm->ctxs);
+    lua_pushvalue(L, -2);
+    ctx->ctx_ref = luaL_ref(L, -2);
+    bl_lua_ctx_cleanup(ctx);
+    lua_pop(L, 1);
+}
+
+static bool table_option(lua_State *L, int options, const char *name)
+{
+    if (!option(L, options, name))
+        return false;
+    if (!lua_istable(L, -1))
+        luaL_error(L, "Bad %s option value type %s, expected a Lua table", name,
+                   luaL_typename(L, -1));
+    return true;
+}
+
+static void check_tables(lua_State *L, int options)
+{
+    static const char *const names[] = {"vars", "headers", "ctx"};
+
+    for (size_t i = 0; i < BL_COUNTOF(names); i++) {
+        if (table_option(L, options, names[i]))
+            lua_pop(L, 1);
+    }
+}
+
+static void apply_tables(lua_State *L, bl_request *sub, int options)
+{
+    if (table_option(L, options, "ctx")) {
+        set_ctx(L, sub);
+        lua_pop(L, 1);
+    }
+    if (table_option(L, options, "vars")) {
+        set_vars(L, sub, lua_gettop(L));
+        lua_pop(L, 1);
+    }
+    if (table_option(L, options, "headers")) {
+        set_headers(L, sub, lua_gettop(L));
+        lua_pop(L, 1);
+    }
+}
+
+/* ------------------------------------------------------------- the calls */
+
+static group *new_group(lua_State *L, bl_request *r, int count)
+{
+    group *g = BL_NEW(r->pool, group);
+
+    g->vm = bl_lua_now.vm;
+    g->count = count;
+    g->subs = BL_NEW_ARRAY(r->pool, bl_request *, (size_t)count);
+    lua_createtable(L, count, 0);
+    g->results = luaL_ref(L, LUA_REGISTRYINDEX);
+    g->wait.cancel = cancel;
+    g->wait.unstoppable = true;
+    return g;
+}
+
+/* One subrequest; the URI is at `uri_at`, the options at `options` (0: none). */
+static void add(lua_State *L, bl_request *r, group *g, int place, int uri_at, int options)
+{
+    bl_subrequest_options o = {.capture = true, .method = BL_M_GET, .done = done};
+    member *m = BL_NEW(r->pool, member);
+
+    *m = (member){g, place};
+    o.data = m;
+    read_target(L, r, &o, uri_at, options);
+    if (options) {
+        read_method(L, &o, options);
+        read_body(L, r, &o, options);
+        check_tables(L, options);
+        o.share_vars = flag(L, options, "share_all_vars");
+        o.copy_vars = flag(L, options, "copy_all_vars");
+    }
+    bl_request *sub = bl_subrequest_new(r, &o);
+    if (sub == NULL) {
+        luaL_error(L, "failed to issue subrequest: %d", -1);
+        return;
+    }
+    g->subs[place - 1] = sub;
+    g->left++;
+    if (options)
+        apply_tables(L, sub, options);
+}
+
+static bl_request *check_phase(lua_State *L)
+{
+    bl_request *r = bl_lua_request(L, BL_LUA_HANDLERS);
+
+    bl_task_may_wait(L);
+    if (r->body.expected && !r->body.whole && !r->body.discarded && r->main == r)
+        bl_debug(r->log, "subrequest of a request whose body has not been read");
+    return r;
+}
+
+/* Under protection, so that what has begun is cancelled when the next is refused. */
+static int add_all(lua_State *L)
+{
+    bl_request *r = bl_lua_now.request;
+    group *g = lua_touserdata(L, 2);
+
+    for (int i = 1; i <= g->count; i++) {
+        lua_rawgeti(L, 1, i);
+        int pair = lua_gettop(L);
+        luaL_checktype(L, pair, LUA_TTABLE);
+        lua_rawgeti(L, pair, 1);
+        lua_rawgeti(L, pair, 2);
+        bool options = !lua_isnil(L, pair + 2);
+        if (options && !lua_istable(L, pair + 2))
+            return luaL_error(L, "the query option must be a table");
+        add(L, r, g, i, pair + 1, options ? pair + 2 : 0);
+        lua_settop(L, pair - 1);
+    }
+    return 0;
+}
+
+static int issue(lua_State *L, bl_request *r, int list)
+{
+    group *g = new_group(L, r, (int)lua_objlen(L, list));
+
+    lua_pushcfunction(L, add_all);
+    lua_pushvalue(L, list);
+    lua_pushlightuserdata(L, g);
+    if (lua_pcall(L, 2, 0, 0) != 0) {
+        cancel(&g->wait);
+        luaL_where(L, 1);
+        lua_insert(L, -2);
+        lua_concat(L, 2);
+        return lua_error(L);
+    }
+    return bl_wait_begin(&g->wait, L, -1);
+}
+
+static int l_capture_multi(lua_State *L)
+{
+    bl_request *r = check_phase(L);
+
+    if (lua_gettop(L) != 1)
+        return luaL_error(L, "only one argument is expected, but got %d", lua_gettop(L));
+    luaL_checktype(L, 1, LUA_TTABLE);
+    if (lua_objlen(L, 1) == 0)
+        return luaL_error(L, "at least one subrequest should be specified");
+    return issue(L, r, 1);
+}
+
+static int l_capture(lua_State *L)
+{
+    bl_request *r = check_phase(L);
+    int count = lua_gettop(L);
+
+    if (count != 1 && count != 2)
+        return luaL_error(L, "expecting one or two arguments");
+    luaL_checkstring(L, 1);
+    lua_createtable(L, 1, 0);
+    lua_createtable(L, 2, 0);
+    for (int i = 1; i <= count; i++) {
+        lua_pushvalue(L, i);
+        lua_rawseti(L, -2, i);
+    }
+    lua_rawseti(L, -2, 1);
+    return issue(L, r, count + 1);
+}
+
+void bl_lua_open_capture(lua_State *L)
+{
+    lua_createtable(L, 0, 2);
+    lua_pushcfunction(L, l_capture);
+    lua_setfield(L, -2, "capture");
+    lua_pushcfunction(L, l_capture_multi);
+    lua_setfield(L, -2, "capture_multi");
+    lua_setfield(L, -2, "location");
+}

@@ -1,0 +1,398 @@
+#include "lua/api/header.h"
+#include "core/time.h"
+#include "http/error_page.h"
+#include "lua/ctx.h"
+
+/* ------------------------------------------------------------- fields with places of their own */
+
+/* How a field that lives outside r->out.headers is read and written. */
+typedef struct special {
+    bl_header_id id;
+    /* p NULL: not there */
+    bl_str (*get)(bl_request *r);
+    /* p NULL: taken out */
+    void (*set)(bl_request *r, bl_str value);
+} special;
+
+static bl_str get_type(bl_request *r)
+{
+    const bl_response *o = &r->out;
+
+    if (o->content_type.p == NULL || o->charset.p == NULL || o->charset_done)
+        return o->content_type;
+    bl_str parts[] = {o->content_type, BL_STR("; charset="), o->charset};
+    return bl_pool_concat(r->pool, parts, 3);
+}
+
+static void set_type(bl_request *r, bl_str value)
+{
+    bl_lua_ctx_of(r)->no_type = value.p == NULL;
+    r->out.content_type = value;
+    r->out.charset = BL_STR_NONE;
+    r->out.charset_done = value.p && bl_str_ifind(value, BL_STR("charset=")) >= 0;
+}
+
+static bl_str get_length(bl_request *r)
+{
+    return r->out.content_length < 0
+               ? BL_STR_NONE
+               : bl_pool_printf(r->pool, "%lld", (long long)r->out.content_length);
+}
+
+static void set_length(bl_request *r, bl_str value)
+{
+    r->out.content_length = value.p ? bl_str_to_int(value) : -1;
+}
+
+static bl_str get_modified(bl_request *r)
+{
+    if (r->out.last_modified < 0)
+        return BL_STR_NONE;
+    char *to = bl_pool_bytes(r->pool, BL_TIME_HTTP_LEN);
+    bl_time_http(to, r->out.last_modified);
+    return bl_str_of(to, BL_TIME_HTTP_LEN);
+}
+
+static void set_modified(bl_request *r, bl_str value)
+{
+    r->out.last_modified = value.p ? bl_time_parse_http(value) : -1;
+}
+
+static bl_str get_etag(bl_request *r)
+{
+    return r->out.etag;
+}
+
+static void set_etag(bl_request *r, bl_str value)
+{
+    r->out.etag = value;
+}
+
+static bl_str get_location(bl_request *r)
+{
+    return r->out.location;
+}
+
+static void set_location(bl_request *r, bl_str value)
+{
+    r->out.location = value;
+}
+
+static bl_str get_connection(bl_request *r)
+{
+    return r->keepalive ? BL_STR("keep-alive") : BL_STR("close");
+}
+
+static void set_connection(bl_request *r, bl_str value)
+{
+    if (value.p && bl_str_ieq(value, BL_STR("close")))
+        r->keepalive = false;
+}
+
+/* Framing is the codec's: chunked when there is no length. */
+static bl_str get_transfer(bl_request *r)
+{
+    return r->http_version == 1001 && r->out.content_length < 0 && r->output.begun
+               ? BL_STR("chunked")
+               : BL_STR_NONE;
+}
+
+static void set_transfer(bl_request *r BL_UNUSED, bl_str value BL_UNUSED)
+{
+}
+
+static const special specials[] = {
+    {BL_H_CONTENT_TYPE, get_type, set_type},
+    {BL_H_CONTENT_LENGTH, get_length, set_length},
+    {BL_H_LAST_MODIFIED, get_modified, set_modified},
+    {BL_H_ETAG, get_etag, set_etag},
+    {BL_H_LOCATION, get_location, set_location},
+    {BL_H_CONNECTION, get_connection, set_connection},
+    {BL_H_TRANSFER_ENCODING, get_transfer, set_transfer},
+};
+
+static const special *special_of(bl_str name)
+{
+    bl_header_id id = bl_header_identify(name, bl_header_hash(name));
+
+    for (size_t i = 0; id && i < BL_COUNTOF(specials); i++) {
+        if (specials[i].id == id)
+            return &specials[i];
+    }
+    return NULL;
+}
+
+/* ------------------------------------------------------------- get, set */
+
+int bl_lua_ffi_header_get(const char *p, size_t len, bl_str *value)
+{
+    bl_request *r = bl_lua_now.request;
+    bl_str name = bl_str_of(p, len);
+    const special *s = special_of(name);
+    int count = 0;
+
+    if (s) {
+        *value = s->get(r);
+        return value->p != NULL;
+    }
+    for (bl_header *h = NULL; (h = bl_headers_find(&r->out.headers, name, h)) != NULL; count++) {
+        if (count == 0)
+            *value = h->value;
+    }
+    return count;
+}
+
+/* What the server would add by itself is left out when the program has its own, or wants none. */
+static void tell_server(bl_request *r, bl_str name)
+{
+    if (bl_str_ieq(name, BL_STR("Server")))
+        r->out.no_server = true;
+    else if (bl_str_ieq(name, BL_STR("Date")))
+        r->out.no_date = true;
+}
+
+static void set_field(bl_request *r, bl_str name, bl_str value, bool append)
+{
+    const special *s = special_of(name);
+
+    if (value.p)
+        value = bl_pool_str(r->pool, value);
+    if (s) {
+        s->set(r, value);
+        return;
+    }
+    tell_server(r, name);
+    if (!append)
+        bl_headers_remove(&r->out.headers, name);
+    if (value.p)
+        bl_headers_add(&r->out.headers, r->pool, bl_pool_str(r->pool, name), value);
+}
+
+/* Line ends would make fields of values: they are escaped, as %0D and %0A. */
+static bl_str made_safe(bl_pool *pool, bl_str value)
+{
+    size_t unsafe = 0;
+
+    for (size_t i = 0; i < value.len; i++)
+        unsafe += value.p[i] == '\r' || value.p[i] == '\n' || value.p[i] == '\0';
+    if (unsafe == 0)
+        return value;
+    char *to = bl_pool_bytes(pool, value.len + 2 * unsafe), *at = to;
+    for (size_t i = 0; i < value.len; i++) {
+        char c = value.p[i];
+        if (c == '\r' || c == '\n' || c == '\0')
+            at = bl_str_put(at, c == '\r'   ? BL_STR("%0D")
+                                : c == '\n' ? BL_STR("%0A")
+                                            : BL_STR("%00"));
+        else
+            *at++ = c;
+    }
+    return bl_str_of(to, (size_t)(at - to));
+}
+
+int bl_lua_ffi_header_set(const char *name, size_t name_len, const char *value, size_t len,
+                          int append)
+{
+    bl_request *r = bl_lua_now.request;
+    bool none = len == (size_t)-1;
+
+    if (r == NULL)
+        return 2;
+    if (r->output.begun && bl_lua_now.phase != BL_LUA_HEADER_FILTER) {
+        bl_log_write(BL_LOG_ERR, r->log, 0,
+                     "attempt to set ngx.header.HEADER after sending out response headers");
+        return 0;
+    }
+    bl_str text = none ? BL_STR_NONE : made_safe(r->pool, bl_str_of(value, len));
+    set_field(r, made_safe(r->pool, bl_str_of(name, name_len)), text, append);
+    return 0;
+}
+
+int bl_lua_ffi_get_status(void)
+{
+    const bl_request *r = bl_lua_now.request;
+
+    if (r == NULL)
+        return -1;
+    return r->out.status ? r->out.status : r->error_status ? r->error_status : 0;
+}
+
+int bl_lua_ffi_set_status(int status)
+{
+    bl_request *r = bl_lua_now.request;
+
+    if (r == NULL)
+        return -1;
+    if (r->output.begun && bl_lua_now.phase != BL_LUA_HEADER_FILTER) {
+        bl_log_write(BL_LOG_ERR, r->log, 0,
+                     "attempt to set ngx.status after sending out response headers");
+        return 0;
+    }
+    r->out.status = status;
+    r->out.status_line = BL_STR_NONE;
+    if (bl_status_line(status).p == NULL)
+        r->out.status_line = bl_pool_printf(r->pool, "%d ", status);
+    return 0;
+}
+
+int bl_lua_ffi_set_status_line(int status, const char *reason, size_t len)
+{
+    bl_request *r = bl_lua_now.request;
+
+    if (bl_lua_ffi_set_status(status) == 0 && r && !r->output.begun && len)
+        r->out.status_line = bl_pool_printf(r->pool, "%d %.*s", status, (int)len, reason);
+    return r ? 0 : -1;
+}
+
+int bl_lua_ffi_transform_underscores(void)
+{
+    const bl_request *r = bl_lua_now.request;
+
+    return r == NULL ||
+           ((const bl_lua_location *)BL_LOC_SETTINGS(r, bl_lua_module))->transform_underscores;
+}
+
+void bl_lua_ffi_bypass_if_checks(void)
+{
+    if (bl_lua_now.request)
+        bl_lua_now.request->out.no_modified = true;
+}
+
+/* ------------------------------------------------------------- all of them */
+
+/* table[name] = value, or a list of values. */
+void bl_lua_add_header(lua_State *L, bl_str name, bl_str value, bool raw)
+{
+    char lower[256];
+
+    if (!raw && name.len <= sizeof lower) {
+        bl_str_lower(lower, name);
+        name.p = lower;
+    }
+    lua_pushlstring(L, name.p, name.len);
+    lua_pushvalue(L, -1);
+    lua_rawget(L, -3);
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        lua_pushlstring(L, value.p, value.len);
+        lua_rawset(L, -3);
+        return;
+    }
+    if (!lua_istable(L, -1)) { /* table name old */
+        lua_createtable(L, 4, 0);
+        lua_insert(L, -2);
+        lua_rawseti(L, -2, 1);
+        lua_pushvalue(L, -2);
+        lua_pushvalue(L, -2);
+        lua_rawset(L, -5);
+    }
+    lua_pushlstring(L, value.p, value.len);
+    lua_rawseti(L, -2, (int)lua_objlen(L, -2) + 1);
+    lua_pop(L, 2);
+}
+
+/* Look-ups find names in any case, with "_" for "-". */
+static int index_headers(lua_State *L)
+{
+    size_t len;
+    const char *key = lua_tolstring(L, 2, &len);
+    luaL_Buffer b;
+
+    if (key == NULL || len > LUAL_BUFFERSIZE)
+        return 0;
+    luaL_buffinit(L, &b);
+    char *to = luaL_prepbuffer(&b);
+    for (size_t i = 0; i < len; i++)
+        to[i] = key[i] == '_' ? '-' : bl_lower(key[i]);
+    luaL_addsize(&b, len);
+    luaL_pushresult(&b);
+    lua_rawget(L, 1);
+    return 1;
+}
+
+static void set_index(lua_State *L)
+{
+    if (luaL_newmetatable(L, "bulan.headers")) {
+        lua_pushcfunction(L, index_headers);
+        lua_setfield(L, -2, "__index");
+    }
+    lua_setmetatable(L, -2);
+}
+
+bool bl_lua_push_headers(lua_State *L, const bl_headers *headers, int max, bool raw)
+{
+    int count = 0;
+
+    lua_createtable(L, 0, (int)BL_MIN(headers->count, 100u));
+    BL_HEADERS_EACH(h, headers)
+    {
+        if (max && count == max) {
+            if (!raw)
+                set_index(L);
+            return false;
+        }
+        count++;
+        bl_lua_add_header(L, h->name, h->value, raw);
+    }
+    if (!raw)
+        set_index(L);
+    return true;
+}
+
+bool bl_lua_push_response_headers(lua_State *L, bl_request *r, int max, bool raw)
+{
+    static const bl_str names[] = {
+        BL_STR_INIT("Content-Type"),      BL_STR_INIT("Content-Length"),
+        BL_STR_INIT("Last-Modified"),     BL_STR_INIT("ETag"),
+        BL_STR_INIT("Location"),          BL_STR_INIT("Connection"),
+        BL_STR_INIT("Transfer-Encoding"),
+    };
+    bool whole = bl_lua_push_headers(L, &r->out.headers, max, raw);
+
+    size_t count = BL_COUNTOF(names) - (r->sub ? 2 : 0); /* the last are of connections */
+
+    for (size_t i = 0; i < count && whole; i++) {
+        bl_str value = specials[i].get(r);
+        if (value.p)
+            bl_lua_add_header(L, names[i], value, raw);
+    }
+    return whole;
+}
+
+static int l_get_headers(lua_State *L)
+{
+    bl_request *r = bl_lua_request(L, BL_LUA_REAL);
+    int max = (int)luaL_optinteger(L, 1, 100);
+
+    if (bl_lua_push_response_headers(L, r, max, lua_toboolean(L, 2)))
+        return 1;
+    bl_debug(r->log, "lua exceeding response header limit %u > %d", r->out.headers.count, max);
+    lua_pushliteral(L, "truncated");
+    return 2;
+}
+
+/* All values of a field that has several. */
+static int l_get_all(lua_State *L)
+{
+    bl_request *r = bl_lua_request(L, BL_LUA_REAL);
+    bl_str name;
+    int count = 0;
+
+    name.p = (char *)luaL_checklstring(L, 1, &name.len);
+    lua_newtable(L);
+    for (bl_header *h = NULL; (h = bl_headers_find(&r->out.headers, name, h)) != NULL;) {
+        lua_pushlstring(L, h->value.p, h->value.len);
+        lua_rawseti(L, -2, ++count);
+    }
+    return 1;
+}
+
+void bl_lua_open_header(lua_State *L)
+{
+    lua_createtable(L, 0, 2);
+    lua_pushcfunction(L, l_get_headers);
+    lua_setfield(L, -2, "get_headers");
+    lua_setfield(L, -2, "resp");
+    lua_pushcfunction(L, l_get_all);
+    lua_setfield(L, -2, "header"); /* taken by resty.core.response */
+}

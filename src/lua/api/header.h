@@ -1,0 +1,36 @@
+/* ngx.header, ngx.status, ngx.resp: the head of the response. */
+#ifndef BL_LUA_API_HEADER_H
+#define BL_LUA_API_HEADER_H
+
+#include "http/request.h"
+
+#include <lua.h>
+
+/* For the FFI. */
+
+/* The value of a response header field: its first, and how many there are of that name (0: none).
+ * Names are as given, with "_" for "-" already translated. */
+int bl_lua_ffi_header_get(const char *name, size_t len, bl_str *value);
+/* Replaces a field by one of that value; `len` (size_t)-1: takes it out. `append`: adds one.
+ * 0, or an error: 1 the head has been sent, 2 no request. */
+int bl_lua_ffi_header_set(const char *name, size_t name_len, const char *value, size_t len,
+                          int append);
+/* The status that the response has so far; -1 without a request. */
+int bl_lua_ffi_get_status(void);
+int bl_lua_ffi_set_status(int status);
+int bl_lua_ffi_set_status_line(int status, const char *reason, size_t len);
+/* lua_transform_underscores_in_response_headers. */
+int bl_lua_ffi_transform_underscores(void);
+void bl_lua_ffi_bypass_if_checks(void);
+
+/* A table of header fields on top of L, as get_headers returns: names in lower case unless `raw`,
+ * at most `max` (0: all). False: there were more. */
+bool bl_lua_push_headers(lua_State *L, const bl_headers *headers, int max, bool raw);
+/* A pair more for such a table. */
+void bl_lua_add_header(lua_State *L, bl_str name, bl_str value, bool raw);
+/* The fields of the response that have places of their own, and all others. */
+bool bl_lua_push_response_headers(lua_State *L, bl_request *r, int max, bool raw);
+
+void bl_lua_open_header(lua_State *L);
+
+#endif

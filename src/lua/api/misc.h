@@ -1,0 +1,17 @@
+/* Constants, ngx.worker, ngx.config: what is the same for all requests. */
+#ifndef BL_LUA_API_MISC_H
+#define BL_LUA_API_MISC_H
+
+#include <lua.h>
+#include <stddef.h>
+
+/* For the FFI: bl_process_kind; pids; levels of the current log. */
+int bl_lua_ffi_process_type(void);
+int bl_lua_ffi_master_pid(void);
+void bl_lua_ffi_graceful_exit(void);
+int bl_lua_ffi_log_level(void);
+void bl_lua_ffi_raw_log(int level, const char *text, size_t len);
+
+void bl_lua_open_misc(lua_State *L);
+
+#endif
