@@ -6,7 +6,10 @@
 #include "http/modules/auth_basic.h"
 #include "http/modules/gzip.h"
 #include "http/modules/access_log.h"
+#include "http/modules/headers.h"
 #include "http/modules/index.h"
+#include "http/modules/not_modified.h"
+#include "http/modules/range.h"
 #include "http/modules/rewrite.h"
 #include "http/modules/static.h"
 #include "http/modules/stub_status.h"
@@ -29,7 +32,10 @@ static bl_module *const http_modules[] = {
     &bl_rewrite_module,     &bl_lua_module,
     &bl_access_module,      &bl_auth_basic_module,
     &bl_try_files_module,   &bl_index_module,
-    &bl_static_module,      &bl_gzip_module,
+    &bl_static_module,      &bl_not_modified_module,
+    &bl_headers_module,
+    &bl_gzip_module,
+    &bl_range_module,
     &bl_stub_status_module, &bl_temp_paths_module,
     &bl_access_log_module,  NULL,
 };
@@ -55,13 +61,17 @@ const char *const bl_feature_modules[] = {
 };
 
 const bl_filter *const bl_head_filter_order[] = {
+    &bl_not_modified_filter,
     &bl_lua_header_filter,
+    &bl_headers_filter,
     &bl_gzip_filter,
+    &bl_range_filter,
     NULL,
 };
 
 const bl_filter *const bl_body_filter_order[] = {
     &bl_lua_body_filter,
+    &bl_trailers_filter,
     &bl_gzip_filter,
     NULL,
 };
