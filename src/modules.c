@@ -10,6 +10,8 @@
 #include "http/modules/index.h"
 #include "http/modules/not_modified.h"
 #include "http/modules/range.h"
+#include "http/modules/map.h"
+#include "http/modules/autoindex.h"
 #include "http/modules/rewrite.h"
 #include "http/modules/static.h"
 #include "http/modules/stub_status.h"
@@ -27,18 +29,29 @@ static bl_module *const main_modules[] = {
     NULL,
 };
 
+// clang-format off
 static bl_module *const http_modules[] = {
-    &bl_http_core_module,   &bl_open_file_module,
-    &bl_rewrite_module,     &bl_lua_module,
-    &bl_access_module,      &bl_auth_basic_module,
-    &bl_try_files_module,   &bl_index_module,
-    &bl_static_module,      &bl_not_modified_module,
+    &bl_http_core_module,
+    &bl_open_file_module,
+    &bl_rewrite_module,
+    &bl_lua_module,
+    &bl_access_module,
+    &bl_auth_basic_module,
+    &bl_try_files_module,
+    &bl_map_module,
+    &bl_autoindex_module,
+    &bl_index_module,
+    &bl_static_module,
+    &bl_not_modified_module,
     &bl_headers_module,
     &bl_gzip_module,
     &bl_range_module,
-    &bl_stub_status_module, &bl_temp_paths_module,
-    &bl_access_log_module,  NULL,
+    &bl_stub_status_module,
+    &bl_temp_paths_module,
+    &bl_access_log_module,
+    NULL,
 };
+// clang-format on
 
 static bl_module *const stream_modules[] = {
     NULL,
