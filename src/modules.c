@@ -4,6 +4,7 @@
 #include "http/http_block.h"
 #include "http/modules/access.h"
 #include "http/modules/auth_basic.h"
+#include "http/modules/charset.h"
 #include "http/modules/echo.h"
 #include "http/modules/gzip.h"
 #include "http/modules/access_log.h"
@@ -40,6 +41,7 @@ static bl_module *const http_modules[] = {
     &bl_auth_basic_module,
     &bl_try_files_module,
     &bl_map_module,
+    &bl_charset_module,
     &bl_echo_module,
     &bl_autoindex_module,
     &bl_index_module,
@@ -79,6 +81,7 @@ const bl_filter *const bl_head_filter_order[] = {
     &bl_not_modified_filter,
     &bl_lua_header_filter,
     &bl_headers_filter,
+    &bl_charset_filter,
     &bl_echo_filter,
     &bl_gzip_filter,
     &bl_range_filter,
@@ -88,6 +91,7 @@ const bl_filter *const bl_head_filter_order[] = {
 const bl_filter *const bl_body_filter_order[] = {
     &bl_lua_body_filter,
     &bl_trailers_filter,
+    &bl_recode_filter,
     &bl_echo_filter,
     &bl_gzip_filter,
     NULL,

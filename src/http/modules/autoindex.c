@@ -316,7 +316,6 @@ static void write_page(bl_request *r, const settings *s, const bl_array *items, 
         write_html(r, s, items, p);
         return;
     case FORMAT_XML:
-        r->out.charset = BL_STR("utf-8");
         write_xml(r, items, p);
         return;
     default:
@@ -334,6 +333,7 @@ static bl_step serve(bl_request *r)
     bl_str path, callback = BL_STR_NONE;
     page p = {.pool = r->pool};
     bl_array items;
+    bl_chain chain;
     size_t root_len;
 
     if (r->uri.len == 0 || r->uri.p[r->uri.len - 1] != '/')
@@ -351,8 +351,18 @@ static bl_step serve(bl_request *r)
     bl_step step = read_folder(r, path, &items);
     if (step != BL_NEXT)
         return step;
+    r->out.status = 200;
+    r->out.content_type = type_of(s->format, callback);
+    if (s->format == FORMAT_XML)
+        r->out.charset = BL_STR("utf-8");
+    if (bl_output_head(r) == BL_ERROR) /* first: it says which charset columns are counted in */
+        return BL_CLOSE;
     write_page(r, s, &items, callback, &p);
-    return bl_output_text(r, 200, type_of(s->format, callback), bl_str_of(p.text, p.len));
+    bl_buf *b = bl_buf_ref(r->pool, bl_str_of(p.text, p.len));
+    b->eof = 1;
+    bl_chain_init(&chain);
+    bl_chain_push(&chain, b);
+    return bl_output_body(r, &chain) == BL_ERROR ? BL_CLOSE : BL_DONE;
 }
 
 /* ------------------------------------------------------------- configuration */
