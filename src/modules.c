@@ -4,9 +4,16 @@
 #include "http/http_block.h"
 #include "http/modules/access.h"
 #include "http/modules/auth_basic.h"
+#include "http/modules/charset.h"
+#include "http/modules/echo.h"
 #include "http/modules/gzip.h"
 #include "http/modules/access_log.h"
+#include "http/modules/headers.h"
 #include "http/modules/index.h"
+#include "http/modules/not_modified.h"
+#include "http/modules/range.h"
+#include "http/modules/map.h"
+#include "http/modules/autoindex.h"
 #include "http/modules/rewrite.h"
 #include "http/modules/static.h"
 #include "http/modules/stub_status.h"
@@ -26,17 +33,33 @@ static bl_module *const main_modules[] = {
     NULL,
 };
 
+// clang-format off
 static bl_module *const http_modules[] = {
-    &bl_http_core_module,   &bl_open_file_module,
-    &bl_rewrite_module,     &bl_lua_module,
+    &bl_http_core_module,
+    &bl_open_file_module,
+    &bl_rewrite_module,
+    &bl_lua_module,
     &bl_lua_regex_module,
     &bl_lua_shdict_module,
-    &bl_access_module,      &bl_auth_basic_module,
-    &bl_try_files_module,   &bl_index_module,
-    &bl_static_module,      &bl_gzip_module,
-    &bl_stub_status_module, &bl_temp_paths_module,
-    &bl_access_log_module,  NULL,
+    &bl_access_module,
+    &bl_auth_basic_module,
+    &bl_try_files_module,
+    &bl_map_module,
+    &bl_charset_module,
+    &bl_echo_module,
+    &bl_autoindex_module,
+    &bl_index_module,
+    &bl_static_module,
+    &bl_not_modified_module,
+    &bl_headers_module,
+    &bl_gzip_module,
+    &bl_range_module,
+    &bl_stub_status_module,
+    &bl_temp_paths_module,
+    &bl_access_log_module,
+    NULL,
 };
+// clang-format on
 
 static bl_module *const stream_modules[] = {
     NULL,
@@ -59,13 +82,21 @@ const char *const bl_feature_modules[] = {
 };
 
 const bl_filter *const bl_head_filter_order[] = {
+    &bl_not_modified_filter,
     &bl_lua_header_filter,
+    &bl_headers_filter,
+    &bl_charset_filter,
+    &bl_echo_filter,
     &bl_gzip_filter,
+    &bl_range_filter,
     NULL,
 };
 
 const bl_filter *const bl_body_filter_order[] = {
     &bl_lua_body_filter,
+    &bl_trailers_filter,
+    &bl_recode_filter,
+    &bl_echo_filter,
     &bl_gzip_filter,
     NULL,
 };

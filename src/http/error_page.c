@@ -149,7 +149,6 @@ bl_step bl_error_page_builtin(bl_request *r, int status)
         return bl_output_end(r);
     }
     bl_str body = status == 201 ? BL_STR_NONE : page(r, status);
-    r->out.charset_done = true;
     return bl_output_text(r, sent, body.len ? BL_STR("text/html") : BL_STR_NONE, body);
 }
 

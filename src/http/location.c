@@ -288,6 +288,8 @@ bl_step bl_location_find(bl_request *r)
         return 413;
     }
     r->at = r->loc->program;
+    while (r->at->phase <= BL_PHASE_FIND_LOCATION) /* no location matches: the server itself */
+        r->at++;
     return BL_JUMP;
 }
 

@@ -83,6 +83,15 @@ static void make_stages(bl_request *r)
 
 static bl_status send_body(bl_request *r, bl_chain *chain)
 {
+    bl_chain sliced;
+
+    if (BL_UNLIKELY(r->output.slice)) {
+        bl_chain_init(&sliced);
+        r->output.slice(r, chain, &sliced);
+        if (bl_chain_empty(&sliced))
+            return bl_output_is_drained(r) ? BL_OK : BL_AGAIN;
+        chain = &sliced;
+    }
     if (BL_LIKELY(r->loc->body_filters_count == 0))
         return to_codec(r, chain);
     if (r->output.stages == NULL)
@@ -100,7 +109,10 @@ static bl_status replace(bl_request *r, int status)
     if (r->output.replaced)
         return fail(r);
     r->output.replaced = true;
+    const bl_header *range = bl_headers_find(&r->out.headers, BL_STR("Content-Range"), NULL);
     bl_output_reset(r);
+    if (status == 416 && range) /* tells the client how long the whole is */
+        bl_headers_add(&r->out.headers, r->pool, range->name, range->value);
     bl_step step = bl_error_page_builtin(r, status);
     return step == BL_CLOSE ? fail(r) : BL_OK;
 }
@@ -230,6 +242,7 @@ void bl_output_reset(bl_request *r)
     bl_chain_done(&o->held);
     o->begun = o->eof = o->head_parked = false;
     o->head_at = 0;
+    o->slice = NULL;
     bl_headers_init(&r->out.headers, r->out_known);
     bl_headers_init(&r->out.trailers, NULL);
     r->out.status = 0;

@@ -92,6 +92,8 @@ typedef struct bl_output {
     bool failed;
     bl_chain held; /* body given while the head is parked */
     void (*drained)(bl_request *r, bl_status status);
+    /* Cuts ranges out of what the producer gives, before any body filter; NULL: all is sent. */
+    void (*slice)(bl_request *r, bl_chain *in, bl_chain *out);
 } bl_output;
 
 struct bl_request {
