@@ -8,6 +8,7 @@
 #include "http/modules/access_log.h"
 #include "http/modules/index.h"
 #include "http/modules/rewrite.h"
+#include "http/modules/ssl.h"
 #include "http/modules/static.h"
 #include "http/modules/stub_status.h"
 #include "http/modules/temp_paths.h"
@@ -31,7 +32,8 @@ static bl_module *const http_modules[] = {
     &bl_try_files_module,   &bl_index_module,
     &bl_static_module,      &bl_gzip_module,
     &bl_stub_status_module, &bl_temp_paths_module,
-    &bl_access_log_module,  NULL,
+    &bl_access_log_module,  &bl_ssl_module,
+    NULL,
 };
 
 static bl_module *const stream_modules[] = {
@@ -43,6 +45,7 @@ bl_module_list bl_http_modules = {.modules = http_modules};
 bl_module_list bl_stream_modules = {.modules = stream_modules};
 
 const char *const bl_feature_words[] = {
+    "--with-http_ssl_module",
     NULL,
 };
 

@@ -119,6 +119,9 @@ bl_tls_client *bl_tls_client_new(bl_conf *cf, const bl_conf_node *node,
 SSL_CTX *bl_tls_server_ctx(bl_tls_server *server);
 SSL_CTX *bl_tls_client_ctx(bl_tls_client *client);
 
+/* Is this a word of a session_cache setting? */
+bool bl_tls_session_cache_valid(bl_str word);
+
 /* --- hooks: others' words in a handshake (certificates by variable, ssl_certificate_by_lua) --- */
 
 enum {

@@ -317,6 +317,13 @@ static bool read_words(bl_str text, cache_words *to)
     return true;
 }
 
+bool bl_tls_session_cache_valid(bl_str word)
+{
+    cache_words words = {0};
+
+    return read_word(word, &words);
+}
+
 static void set_mode(SSL_CTX *ctx, const cache_words *words)
 {
     long mode = SSL_SESS_CACHE_SERVER;
