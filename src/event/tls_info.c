@@ -7,9 +7,8 @@
 
 #define GET(name)                                                                                  \
     static bool name(bl_conn *c BL_UNUSED, bl_pool *pool BL_UNUSED, bl_str *value BL_UNUSED)
-static bool name(bl_conn *c BL_UNUSED, bl_pool *pool BL_UNUSED, bl_str *value)
 
-    static const char digits[] = "0123456789abcdef";
+static const char digits[] = "0123456789abcdef";
 
 static bool text(const char *s, bl_str *value)
 {
