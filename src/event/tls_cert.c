@@ -131,23 +131,27 @@ void bl_tls_pair_free(bl_tls_pair *pair)
     bl_free(pair);
 }
 
+/* For messages: a certificate that stands in the configuration itself is not repeated. */
+static bl_str shown(bl_str source)
+{
+    return bl_str_starts(source, BL_STR("data:")) ? BL_STR("data:...") : source;
+}
+
 bl_tls_pair *bl_tls_pair_load(bl_str certificate, bl_str key, const bl_array *passwords,
                               const char **error)
 {
     bl_tls_pair *pair = bl_zalloc(sizeof *pair);
     BIO *bio = source_open(certificate);
-    bool data = bl_str_starts(certificate, BL_STR("data:"));
 
     bool read = bio && read_chain(bio, &pair->certificate, &pair->chain);
     BIO_free(bio);
-    if (!read) {
-        *error = bl_tls_error_message("cannot load certificate \"",
-                                      data ? BL_STR("data:...") : certificate);
-    } else if ((pair->key = key_load(key, passwords)) == NULL) {
-        data = bl_str_starts(key, BL_STR("data:"));
+    if (!read)
+        *error = bl_tls_error_message("cannot load certificate \"%.*s\":",
+                                      BL_STR_ARG(shown(certificate)));
+    else if ((pair->key = key_load(key, passwords)) == NULL)
         *error =
-            bl_tls_error_message("cannot load certificate key \"", data ? BL_STR("data:...") : key);
-    } else {
+            bl_tls_error_message("cannot load certificate key \"%.*s\":", BL_STR_ARG(shown(key)));
+    else {
         ERR_clear_error();
         return pair;
     }
@@ -160,7 +164,7 @@ const char *bl_tls_pair_use(bl_conn *c, bl_tls_pair *pair)
     ERR_clear_error();
     if (SSL_use_cert_and_key(c->tls->ssl, pair->certificate, pair->key, pair->chain, 1) == 1)
         return NULL;
-    return bl_tls_error_message("SSL_use_certificate() failed", BL_STR_NONE);
+    return bl_tls_error_message("SSL_use_certificate() failed");
 }
 
 /* ------------------------------------------------------------- what the settings name */
@@ -170,11 +174,6 @@ static bl_str source_path(bl_conf *cf, bl_str source)
     if (bl_str_starts(source, BL_STR("data:")) || bl_str_starts(source, BL_STR("store:")))
         return source;
     return bl_conf_path(cf, source, true);
-}
-
-static bool failed(bl_conf *cf, const bl_conf_node *node, const char *call, bl_str about)
-{
-    return bl_conf_error(cf, node, 0, "%s", bl_tls_error_message(call, about));
 }
 
 static bool use_pair(bl_conf *cf, const bl_conf_node *node, SSL_CTX *ctx, bl_str certificate,
@@ -188,7 +187,8 @@ static bool use_pair(bl_conf *cf, const bl_conf_node *node, SSL_CTX *ctx, bl_str
         return bl_conf_error(cf, node, 0, "%s", error);
     bool ok = SSL_CTX_use_cert_and_key(ctx, pair->certificate, pair->key, pair->chain, 1) == 1;
     bl_tls_pair_free(pair);
-    return ok || failed(cf, node, "SSL_CTX_use_PrivateKey(\"", key_path);
+    return ok || bl_tls_error_report(cf, node, "SSL_CTX_use_PrivateKey(\"%.*s\") failed",
+                                     BL_STR_ARG(key_path));
 }
 
 static bool trust(bl_conf *cf, const bl_conf_node *node, SSL_CTX *ctx, bl_str file, bool tell)
@@ -197,13 +197,15 @@ static bool trust(bl_conf *cf, const bl_conf_node *node, SSL_CTX *ctx, bl_str fi
 
     ERR_clear_error();
     if (!SSL_CTX_load_verify_locations(ctx, path.p, NULL))
-        return failed(cf, node, "SSL_CTX_load_verify_locations(\"", path);
+        return bl_tls_error_report(cf, node, "SSL_CTX_load_verify_locations(\"%.*s\") failed",
+                                   BL_STR_ARG(path));
     ERR_clear_error(); /* an authority that was there already is no error */
     if (!tell)
         return true;
     STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(path.p);
     if (names == NULL)
-        return failed(cf, node, "SSL_load_client_CA_file(\"", path);
+        return bl_tls_error_report(cf, node, "SSL_load_client_CA_file(\"%.*s\") failed",
+                                   BL_STR_ARG(path));
     SSL_CTX_set_client_CA_list(ctx, names);
     return true;
 }
@@ -215,7 +217,8 @@ static bool use_crl(bl_conf *cf, const bl_conf_node *node, SSL_CTX *ctx, bl_str 
     X509_LOOKUP *lookup = X509_STORE_add_lookup(store, X509_LOOKUP_file());
 
     if (lookup == NULL || X509_LOOKUP_load_file(lookup, path.p, X509_FILETYPE_PEM) == 0)
-        return failed(cf, node, "X509_LOOKUP_load_file(\"", path);
+        return bl_tls_error_report(cf, node, "X509_LOOKUP_load_file(\"%.*s\") failed",
+                                   BL_STR_ARG(path));
     X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
     return true;
 }
@@ -228,11 +231,12 @@ static bool use_dhparam(bl_conf *cf, const bl_conf_node *node, SSL_CTX *ctx, bl_
 
     BIO_free(bio);
     if (dh == NULL)
-        return failed(cf, node, "PEM_read_bio_DHparams(\"", path);
+        return bl_tls_error_report(cf, node, "PEM_read_bio_DHparams(\"%.*s\") failed",
+                                   BL_STR_ARG(path));
     if (SSL_CTX_set0_tmp_dh_pkey(ctx, dh) == 1)
         return true;
     EVP_PKEY_free(dh);
-    return failed(cf, node, "SSL_CTX_set_tmp_dh(\"", path);
+    return bl_tls_error_report(cf, node, "SSL_CTX_set_tmp_dh(\"%.*s\") failed", BL_STR_ARG(path));
 }
 
 bool bl_tls_cert_setup(bl_conf *cf, const bl_conf_node *node, SSL_CTX *ctx,

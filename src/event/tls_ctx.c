@@ -56,11 +56,6 @@ SSL_CTX *bl_tls_client_ctx(bl_tls_client *client)
 
 /* ------------------------------------------------------------- common to both sides */
 
-static bool failed(bl_conf *cf, const bl_conf_node *node, const char *call, bl_str about)
-{
-    return bl_conf_error(cf, node, 0, "%s", bl_tls_error_message(call, about));
-}
-
 static void set_protocols(SSL_CTX *ctx, int protocols)
 {
     int lowest = 0, highest = 0;
@@ -88,8 +83,7 @@ static bool run_command(bl_conf *cf, const bl_conf_node *node, SSL_CONF_CTX *run
     ERR_clear_error();
     if (SSL_CONF_cmd(run, name, value) > 0)
         return true;
-    return bl_conf_error(cf, node, 0, "SSL_CONF_cmd(\"%s\", \"%s\") failed %s", name, value,
-                         bl_tls_error_message("", BL_STR_NONE));
+    return bl_tls_error_report(cf, node, "SSL_CONF_cmd(\"%s\", \"%s\") failed", name, value);
 }
 
 static bool run_commands(bl_conf *cf, const bl_conf_node *node, SSL_CTX *ctx,
@@ -106,7 +100,7 @@ static bool run_commands(bl_conf *cf, const bl_conf_node *node, SSL_CTX *ctx,
     for (uint32_t i = 0; ok && i + 1 < bl_array_count(commands); i += 2)
         ok = run_command(cf, node, run, bl_array_at(commands, i));
     if (ok && SSL_CONF_CTX_finish(run) != 1)
-        ok = failed(cf, node, "SSL_CONF_finish() failed", BL_STR_NONE);
+        ok = bl_tls_error_report(cf, node, "SSL_CONF_finish() failed");
     SSL_CONF_CTX_free(run);
     return ok;
 }
@@ -129,7 +123,7 @@ static SSL_CTX *ctx_new(bl_conf *cf, const bl_conf_node *node, const SSL_METHOD 
     SSL_CTX *ctx = SSL_CTX_new(kind);
 
     if (ctx == NULL) {
-        failed(cf, node, "SSL_CTX_new() failed", BL_STR_NONE);
+        bl_tls_error_report(cf, node, "SSL_CTX_new() failed");
         return NULL;
     }
     bl_pool_cleanup(cf->pool, free_ctx, ctx);
@@ -140,7 +134,8 @@ static SSL_CTX *ctx_new(bl_conf *cf, const bl_conf_node *node, const SSL_METHOD 
     set_protocols(ctx, s->protocols ? s->protocols : BL_TLS_V1_2 | BL_TLS_V1_3);
     set_record_size(ctx, s->buffer_size);
     if (s->ciphers.len && !SSL_CTX_set_cipher_list(ctx, bl_pool_cstr(cf->pool, s->ciphers))) {
-        failed(cf, node, "SSL_CTX_set_cipher_list(\"", s->ciphers);
+        bl_tls_error_report(cf, node, "SSL_CTX_set_cipher_list(\"%.*s\") failed",
+                            BL_STR_ARG(s->ciphers));
         return NULL;
     }
     return bl_tls_cert_setup(cf, node, ctx, s) ? ctx : NULL;
@@ -197,7 +192,8 @@ static bool set_groups(bl_conf *cf, const bl_conf_node *node, bl_tls_server *ser
     server->groups = bl_pool_cstr(cf->pool, curve);
     if (SSL_CTX_set1_groups_list(server->ctx, server->groups))
         return true;
-    return failed(cf, node, "SSL_CTX_set1_curves_list(\"", curve);
+    return bl_tls_error_report(cf, node, "SSL_CTX_set1_curves_list(\"%.*s\") failed",
+                               BL_STR_ARG(curve));
 }
 
 static void set_early_data(SSL_CTX *ctx)
@@ -251,11 +247,12 @@ bl_tls_client *bl_tls_client_new(bl_conf *cf, const bl_conf_node *node, const bl
     SSL_CTX_set_verify(client->ctx, s->verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, accept_any);
     if (s->alpn.len &&
         SSL_CTX_set_alpn_protos(client->ctx, (unsigned char *)s->alpn.p, (unsigned)s->alpn.len)) {
-        failed(cf, node, "SSL_CTX_set_alpn_protos() failed", BL_STR_NONE);
+        bl_tls_error_report(cf, node, "SSL_CTX_set_alpn_protos() failed");
         return NULL;
     }
     if (s->curve.len && !SSL_CTX_set1_groups_list(client->ctx, bl_pool_cstr(cf->pool, s->curve))) {
-        failed(cf, node, "SSL_CTX_set1_curves_list(\"", s->curve);
+        bl_tls_error_report(cf, node, "SSL_CTX_set1_curves_list(\"%.*s\") failed",
+                            BL_STR_ARG(s->curve));
         return NULL;
     }
     return run_commands(cf, node, client->ctx, s->conf_commands) ? client : NULL;

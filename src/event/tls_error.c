@@ -35,14 +35,37 @@ char *bl_tls_error_text(char *to)
     return to;
 }
 
-const char *bl_tls_error_message(const char *what, bl_str about)
+static const char *message(const char *format, va_list args)
 {
-    static char message[BL_TLS_ERROR_MAX + 512];
+    static char text[BL_TLS_ERROR_MAX + 1024];
     char errors[BL_TLS_ERROR_MAX];
+    size_t room = sizeof text - BL_TLS_ERROR_MAX;
 
-    snprintf(message, sizeof message, "%s%.*s%s%s", what, (int)BL_MIN(about.len, 255u),
-             about.p ? about.p : "", about.len ? "\") " : " ", bl_tls_error_text(errors));
-    return message;
+    bl_tls_error_text(errors);
+    int n = vsnprintf(text, room, format, args);
+    size_t len = BL_MIN((size_t)BL_MAX(n, 0), room - 1);
+    snprintf(text + len, sizeof text - len, "%s%s", errors[0] ? " " : "", errors);
+    return text;
+}
+
+const char *bl_tls_error_message(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    const char *text = message(format, args);
+    va_end(args);
+    return text;
+}
+
+bool bl_tls_error_report(bl_conf *cf, const bl_conf_node *node, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    bl_conf_error(cf, node, 0, "%s", message(format, args));
+    va_end(args);
+    return false;
 }
 
 /* What only we can have done wrong, among what the library of the protocol itself reports. */

@@ -257,20 +257,15 @@ static X509 *certificate_of(bl_conn *c)
     return SSL_get0_peer_certificate(c->tls->ssl);
 }
 
-/* PEM without its last line end. */
 GET(get_raw_cert)
 {
     X509 *certificate = certificate_of(c);
     BIO *bio = certificate ? BIO_new(BIO_s_mem()) : NULL;
 
-    if (!drain(pool, bio, bio && PEM_write_bio_X509(bio, certificate), value))
-        return false;
-    if (value->len && value->p[value->len - 1] == '\n')
-        value->len--;
-    return true;
+    return drain(pool, bio, bio && PEM_write_bio_X509(bio, certificate), value);
 }
 
-/* The same as lines of a header field once were: each but the first behind a tab. */
+/* PEM as lines of a header field once were: each but the first behind a tab, the last not ended. */
 GET(get_cert)
 {
     bl_str pem;
@@ -278,6 +273,7 @@ GET(get_cert)
 
     if (!get_raw_cert(c, pool, &pem))
         return false;
+    pem.len -= pem.p[pem.len - 1] == '\n';
     for (size_t i = 0; i < pem.len; i++)
         lines += pem.p[i] == '\n';
     char *to = bl_pool_bytes(pool, pem.len + lines), *at = to;
@@ -296,14 +292,13 @@ static bool stays_in_uri(char ch)
            ch == '.' || ch == '_' || ch == '~';
 }
 
-/* PEM with its last line end, percent-encoded (RFC 3986 section 2.3). */
+/* PEM, percent-encoded (RFC 3986 section 2.3). */
 GET(get_escaped_cert)
 {
     bl_str pem;
 
     if (!get_raw_cert(c, pool, &pem))
         return false;
-    pem.len++; /* the line end is still there */
     char *to = bl_pool_bytes(pool, pem.len * 3), *at = to;
     for (size_t i = 0; i < pem.len; i++) {
         unsigned char ch = (unsigned char)pem.p[i];

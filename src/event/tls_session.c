@@ -406,9 +406,7 @@ bool bl_tls_session_setup(bl_conf *cf, const bl_conf_node *node, bl_tls_server *
     set_mode(ctx, &words);
     SSL_CTX_set_timeout(ctx, (long)s->session_timeout);
     if (!set_context(server, s))
-        return bl_conf_error(
-            cf, node, 0, "%s",
-            bl_tls_error_message("SSL_CTX_set_session_id_context() failed", BL_STR_NONE));
+        return bl_tls_error_report(cf, node, "SSL_CTX_set_session_id_context() failed");
     if (words.shared && !share(cf, server, &words, s->session_timeout))
         return false;
     if (!s->session_tickets)
