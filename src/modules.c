@@ -15,6 +15,7 @@
 #include "http/modules/map.h"
 #include "http/modules/autoindex.h"
 #include "http/modules/rewrite.h"
+#include "http/modules/ssl.h"
 #include "http/modules/static.h"
 #include "http/modules/stub_status.h"
 #include "http/modules/temp_paths.h"
@@ -54,6 +55,7 @@ static bl_module *const http_modules[] = {
     &bl_headers_module,
     &bl_gzip_module,
     &bl_range_module,
+    &bl_ssl_module,
     &bl_stub_status_module,
     &bl_temp_paths_module,
     &bl_access_log_module,
@@ -70,6 +72,7 @@ bl_module_list bl_http_modules = {.modules = http_modules};
 bl_module_list bl_stream_modules = {.modules = stream_modules};
 
 const char *const bl_feature_words[] = {
+    "--with-http_ssl_module",
     NULL,
 };
 

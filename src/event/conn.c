@@ -108,6 +108,8 @@ void bl_conn_close(bl_conn *c)
     bl_conn_set_idle(c, false);
     if (c->transport->shutdown)
         c->transport->shutdown(c);
+    if (c->transport->close)
+        c->transport->close(c);
     bl_io_forget(&c->io);
     if (c->pool)
         bl_pool_free(c->pool);

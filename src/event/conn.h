@@ -36,6 +36,8 @@ typedef struct bl_transport {
     bl_status (*send)(bl_conn *c, bl_chain *chain, off_t limit);
     /* Says good-bye (TLS close_notify) without waiting. */
     void (*shutdown)(bl_conn *c);
+    /* Frees what the transport keeps; called once, when the connection ends. NULL: nothing. */
+    void (*close)(bl_conn *c);
     bool sendfile; /* file pieces need not be read into memory first */
 } bl_transport;
 

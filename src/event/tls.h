@@ -1,6 +1,15 @@
 /* TLS on OpenSSL: the settings of a side that presents certificates (bl_tls_server) or checks them
  * (bl_tls_client), and the handshake that turns a plain connection's transport into this one. Who
- * configures it (http, stream, Lua sockets) fills in the settings; here is no directive. */
+ * configures it (http, stream, Lua sockets) fills in the settings; here is no directive.
+ *
+ *   tls.c          the handshake: accept, connect, choice of a server by name, hooks
+ *   tls_io.c       the transport: reading, sending, closing
+ *   tls_bio.c      between OpenSSL and the socket: what it writes is staged and sent as one
+ *   tls_ctx.c      settings to SSL_CTX
+ *   tls_cert.c     certificates, keys, passwords, from files and from data
+ *   tls_session.c  session caches and ticket keys, shared by the workers
+ *   tls_error.c    OpenSSL's errors in the log
+ */
 #ifndef BL_EVENT_TLS_H
 #define BL_EVENT_TLS_H
 
@@ -9,23 +18,45 @@
 
 #include <openssl/ssl.h>
 
+typedef struct bl_tls bl_tls;
 typedef struct bl_tls_server bl_tls_server;
 typedef struct bl_tls_client bl_tls_client;
-
-/* c->tls of a connection that speaks TLS. */
-typedef struct bl_tls {
-    SSL *ssl;
-    bl_tls_server *server; /* the one chosen by SNI; NULL on our own connections */
-    bool handshaked;
-    void (*done)(bl_conn *c, bool ok);
-    bl_tls_server *(*select)(bl_conn *c, bl_str server_name);
-    void *data;
-} bl_tls;
-
-extern const bl_transport bl_transport_tls;
+typedef struct bl_tls_hook bl_tls_hook;
 
 /* Which settings serve the name that the client hello asks for; NULL: those given to accept. */
 typedef bl_tls_server *(*bl_tls_select_fn)(bl_conn *c, bl_str server_name);
+
+/* c->tls of a connection that speaks TLS. */
+struct bl_tls {
+    SSL *ssl;
+    bl_tls_server *server;  /* the one chosen by SNI; NULL on our own connections */
+    bl_tls_server *initial; /* the one given to accept: its session cache and ticket keys count */
+    bool handshaked;
+    bool in_early_data; /* bytes may be replays: the handshake is not over (RFC 8446 section 8) */
+    void (*done)(bl_conn *c, bool ok);
+    bl_tls_select_fn select;
+    void *data; /* of hooks */
+
+    /* The rest is this room's. */
+    const char *action; /* the log's, before the handshake */
+    bl_tls_hook *hook;  /* being asked */
+    bl_status answer;   /* of the hook that kept us waiting */
+    bool answered;
+    bool parked; /* waits for bl_tls_resume */
+    bool selected;
+    bool established;  /* OpenSSL is through; perhaps not all is sent */
+    bool early_end;    /* all early data was read */
+    bool early_peeked; /* a byte of early data was read by the handshake */
+    char early_byte;
+    bool failed;
+    int io_error; /* errno of the socket */
+    char *unsent; /* records that the socket has not taken */
+    size_t unsent_at, unsent_len, unsent_size;
+    size_t owed;           /* clear text in them that is still in the sender's chain … */
+    const bl_buf *owed_to; /* … whose first piece is this */
+};
+
+extern const bl_transport bl_transport_tls;
 
 /* Begins as a server. `done` is called once, from the loop or at once; with ok and c->tls == NULL
  * when the client did not begin with a TLS record (plain HTTP sent to a TLS port: the answer is
@@ -38,8 +69,14 @@ void bl_tls_accept(bl_conn *c, bl_tls_server *server, bl_tls_select_fn select, i
  * certificate has been checked if the settings ask for it; bl_tls_verify_error says why not. */
 void bl_tls_connect(bl_conn *c, bl_tls_client *client, bl_str name, SSL_SESSION *session,
                     void (*done)(bl_conn *c, bool ok));
-/* NULL: the peer's certificate is good for `name`; else the reason as text. */
+/* NULL: the peer's certificate is good for `name` (p NULL: any); else the reason as text. */
 const char *bl_tls_verify_error(bl_conn *c, bl_str name);
+
+/* The server name of a client hello that is being read (RFC 6066 section 3); empty: none. Only
+ * while hooks of BL_TLS_AT_HELLO run. */
+bl_str bl_tls_hello_name(SSL *ssl);
+/* The connection of an SSL. */
+bl_conn *bl_tls_conn(const SSL *ssl);
 
 /* --- settings --- */
 
@@ -53,12 +90,16 @@ typedef struct bl_tls_settings {
     int verify; /* 0 off, 1 on, 2 optional, 3 optional_no_ca */
     int64_t verify_depth;
     int prefer_server_ciphers, session_tickets, early_data, stapling;
-    bl_str session_cache;          /* "off", "none", "builtin[:N]", "shared:name:size" */
+    bl_str stapling_file;
+    bl_str session_cache;          /* "off", "none", "builtin[:N]", "shared:name:size", the last two
+                                      also together, with a space between */
     int64_t session_timeout;       /* seconds */
     bl_array *session_ticket_keys; /* bl_str paths */
     bl_array *conf_commands;       /* bl_str pairs */
+    int64_t buffer_size;           /* bytes of a record; 0: as large as may be */
     bool reject_handshake;
-    bl_str alpn; /* wire form; empty: none */
+    bl_str alpn;    /* wire form; empty: none */
+    bl_str context; /* sessions are good for servers with the same context (and certificates) */
 } bl_tls_settings;
 
 enum {
@@ -77,5 +118,43 @@ bl_tls_client *bl_tls_client_new(bl_conf *cf, const bl_conf_node *node,
                                  const bl_tls_settings *settings);
 SSL_CTX *bl_tls_server_ctx(bl_tls_server *server);
 SSL_CTX *bl_tls_client_ctx(bl_tls_client *client);
+
+/* Is this a word of a session_cache setting? */
+bool bl_tls_session_cache_valid(bl_str word);
+
+/* --- hooks: others' words in a handshake (certificates by variable, ssl_certificate_by_lua) --- */
+
+enum {
+    BL_TLS_AT_HELLO,       /* the client hello is there and its server selected */
+    BL_TLS_AT_CERTIFICATE, /* a certificate is needed */
+    BL_TLS_HOOKS
+};
+
+struct bl_tls_hook {
+    bl_tls_hook *next;
+    /* OK, ERROR (the handshake fails), or AGAIN: the handshake waits for bl_tls_resume, and what
+     * that says is the answer. */
+    bl_status (*run)(bl_conn *c, bl_tls_hook *hook);
+    /* The connection ends while it waits: no bl_tls_resume any more. */
+    void (*cancel)(bl_conn *c, bl_tls_hook *hook);
+    void *data;
+};
+
+/* At configuration time; hooks run in the order they were added. */
+void bl_tls_server_hook(bl_tls_server *server, int at, bl_tls_hook *hook);
+/* From the loop, not from within the hook. May call `done`. */
+void bl_tls_resume(bl_conn *c, bl_status answer);
+
+/* --- certificates outside the configuration (tls_cert.c) --- */
+
+typedef struct bl_tls_pair bl_tls_pair; /* a certificate with its chain and key */
+
+/* Reads files or "data:…". Passwords may be NULL. NULL and *error, in the process's memory until
+ * the next call, when something is wrong. */
+bl_tls_pair *bl_tls_pair_load(bl_str certificate, bl_str key, const bl_array *passwords,
+                              const char **error);
+void bl_tls_pair_free(bl_tls_pair *pair);
+/* The connection presents it, beside those it has. NULL or an error as above. */
+const char *bl_tls_pair_use(bl_conn *c, bl_tls_pair *pair);
 
 #endif

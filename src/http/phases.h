@@ -8,6 +8,7 @@
 enum {
     BL_PLACE_REWRITE = 10,      /* rewrite, set, if, return */
     BL_PLACE_LUA_REWRITE = 200, /* rewrite_by_lua: at the end */
+    BL_PLACE_SSL = 1,           /* client certificates, misdirected requests */
     BL_PLACE_REALIP = 5,
     BL_PLACE_LIMIT_CONN = 20,
     BL_PLACE_LIMIT_REQ = 30,

@@ -1,0 +1,43 @@
+/* What stands behind bl_tls_server and bl_tls_client; for the files of TLS alone. */
+#ifndef BL_EVENT_TLS_CTX_H
+#define BL_EVENT_TLS_CTX_H
+
+#include "event/tls.h"
+
+struct bl_tls_sessions;
+
+struct bl_tls_server {
+    SSL_CTX *ctx;
+    bl_str alpn;
+    bool reject;
+    bool early_data;
+    const char *groups; /* ssl_ecdh_curve, or NULL */
+    struct bl_tls_sessions *sessions;
+    bl_array
+        *ticket_keys; /* bl_tls_ticket_key, the first encrypts; NULL: the library's or shared */
+    bl_str staple;    /* a DER OCSP response; empty: none */
+    bl_tls_hook *hooks[BL_TLS_HOOKS];
+};
+
+struct bl_tls_client {
+    SSL_CTX *ctx;
+    bool verify;
+};
+
+/* Slots of OpenSSL objects that point back: SSL → bl_conn, SSL_CTX → bl_tls_server. */
+int bl_tls_ctx_conn_slot(void);
+int bl_tls_ctx_server_slot(void);
+
+/* tls.c: callbacks that every server's SSL_CTX has. */
+int bl_tls_on_hello(SSL *ssl, int *alert, void *nothing);
+int bl_tls_on_certificate(SSL *ssl, void *nothing);
+
+/* tls_session.c: caches and tickets as the settings ask for them. False: an error was reported. */
+bool bl_tls_session_setup(bl_conf *cf, const bl_conf_node *node, bl_tls_server *server,
+                          const bl_tls_settings *settings);
+
+/* tls_cert.c: what the settings name, into the SSL_CTX. False: an error was reported. */
+bool bl_tls_cert_setup(bl_conf *cf, const bl_conf_node *node, SSL_CTX *ctx,
+                       const bl_tls_settings *settings);
+
+#endif
