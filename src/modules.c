@@ -73,6 +73,8 @@ bl_module_list bl_stream_modules = {.modules = stream_modules};
 
 const char *const bl_feature_words[] = {
     "--with-http_ssl_module",
+    "--with-http_stub_status_module",
+    "--with-pcre-jit",
     NULL,
 };
 

@@ -237,6 +237,13 @@ static void refuse(bl_h1 *h, int status)
     bl_request_refuse(h->r, status);
 }
 
+static void enter_server(bl_h1 *h, bl_server *server)
+{
+    h->r->server = server;
+    h->r->loc = server->loc;
+    h->conn->log.targets = server->loc->core->error_log;
+}
+
 static bool select_server(bl_h1 *h, bl_str host)
 {
     bl_request *r = h->r;
@@ -246,11 +253,8 @@ static bool select_server(bl_h1 *h, bl_str host)
         bl_log_write(BL_LOG_INFO, &h->conn->log, 0, "client sent invalid host header");
         return false;
     }
-    if (!h->addr->single) {
-        r->server = bl_server_find(h->addr, r->host, r);
-        r->loc = r->server->loc;
-        r->log->targets = r->loc->core->error_log;
-    }
+    if (!h->addr->single)
+        enter_server(h, bl_server_find(h->addr, r->host, r));
     return true;
 }
 
@@ -436,6 +440,8 @@ static int decide_host(bl_h1 *h)
                          "client sent HTTP/1.1 request without \"Host\" header");
             return 400;
         }
+        if (!h->addr->single && r->host_in_line.len == 0)
+            enter_server(h, bl_server_find(h->addr, BL_STR(""), r));
         return 0;
     }
     if (r->host_in_line.len) {
@@ -449,20 +455,14 @@ static int decide_host(bl_h1 *h)
     return select_server(h, host->value) ? 0 : 400;
 }
 
-static void decide_keepalive(bl_h1 *h)
+/* What the client wants; whether it gets it is decided with the head of the response. */
+static void decide_keepalive(bl_request *r)
 {
-    bl_request *r = h->r;
-    bl_http_core_location *core = r->server->loc->core;
-    bl_conn *c = h->conn;
-
     if (r->http_version == 1001)
         r->keepalive = !(r->in.have >> BL_H_CONNECTION & 1) ||
                        !has_token(&r->in, BL_H_CONNECTION, BL_STR("close"));
     else
         r->keepalive = has_token(&r->in, BL_H_CONNECTION, BL_STR("keep-alive"));
-    if (core->keepalive.timeout == 0 || c->requests >= (uint64_t)core->keepalive_requests ||
-        bl_now_ms() - c->start_ms > (uint64_t)core->keepalive_time)
-        r->keepalive = false;
 }
 
 static int understand(bl_h1 *h)
@@ -479,7 +479,7 @@ static int understand(bl_h1 *h)
         r->expect_100 = true;
     if (h->addr->ssl && h->conn->tls == NULL)
         return 497;
-    decide_keepalive(h);
+    decide_keepalive(r);
     return 0;
 }
 

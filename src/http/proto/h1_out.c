@@ -142,13 +142,35 @@ static void decide_framing(bl_request *r)
         r->keepalive = false;
 }
 
+/* keepalive_disable: browsers of old that mishandled it. */
+static bool is_disabled_for(const bl_request *r, const bl_http_core_location *core)
+{
+    const bl_header *h = bl_headers_known(&r->in, BL_H_USER_AGENT);
+
+    if (h == NULL || core->keepalive_disable == BL_KEEPALIVE_DISABLE_NONE)
+        return false;
+    ssize_t msie = core->keepalive_disable & BL_KEEPALIVE_DISABLE_MSIE6 && r->method == BL_M_POST
+                       ? bl_str_find(h->value, BL_STR("MSIE "))
+                       : -1;
+    if (msie >= 0 && (size_t)msie + 5 < h->value.len && h->value.p[msie + 5] >= '4' &&
+        h->value.p[msie + 5] <= '6')
+        return true;
+    return core->keepalive_disable & BL_KEEPALIVE_DISABLE_SAFARI &&
+           bl_str_find(h->value, BL_STR("Mac OS X")) >= 0 &&
+           bl_str_find(h->value, BL_STR("Safari/")) >= 0 &&
+           bl_str_find(h->value, BL_STR("Chrome/")) < 0;
+}
+
 static bool may_keep_alive(bl_request *r)
 {
     const bl_http_core_location *core = r->loc->core;
 
+    const bl_conn *c = r->conn;
+
     if (!r->keepalive || bl_quitting || core->keepalive.timeout == 0)
         return false;
-    return r->conn->requests < (uint64_t)core->keepalive_requests;
+    return c->requests < (uint64_t)core->keepalive_requests &&
+           bl_now_ms() - c->start_ms <= (uint64_t)core->keepalive_time && !is_disabled_for(r, core);
 }
 
 static char *put_content_type(char *at, bl_request *r)
