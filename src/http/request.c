@@ -166,6 +166,14 @@ static void on_drained(bl_request *r, bl_status status)
     finish(r, status != BL_OK);
 }
 
+/* Nobody but the client has to do with it any more: should it go away, so does the request. */
+static void wait_for_drain(bl_request *r)
+{
+    if (r->codec->watch)
+        r->codec->watch(r, true);
+    bl_output_when_drained(r, on_drained);
+}
+
 /* The response is in the pipeline, or will never be. */
 static void respond(bl_request *r, bl_step step)
 {
@@ -178,7 +186,7 @@ static void respond(bl_request *r, bl_step step)
     else if (bl_output_is_drained(r))
         finish(r, false);
     else
-        bl_output_when_drained(r, on_drained);
+        wait_for_drain(r);
 }
 
 /* From a step's result to the next step, until one waits or the response is there. */
