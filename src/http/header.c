@@ -67,21 +67,27 @@ static void fill_table(void)
     }
 }
 
-uint32_t bl_header_hash(bl_str name)
+uint64_t bl_header_fold_short(const char *p, size_t len)
 {
-    uint32_t h = 0;
+    uint64_t word = 0;
 
-    for (size_t i = 0; i < name.len; i++)
-        h = h * 31 + (unsigned char)bl_lower(name.p[i]);
-    return h;
+    for (size_t i = 0; i < len; i++)
+        word = word << 8 | (unsigned char)(p[i] | 0x20);
+    return word;
 }
 
 /* `lower` is one of the names above. */
 static inline bool is_name(bl_str name, bl_str lower)
 {
+    size_t i = 0;
+
     if (name.len != lower.len)
         return false;
-    for (size_t i = 0; i < name.len; i++) {
+    for (; i + 8 <= name.len; i += 8) {
+        if (bl_header_fold(name.p + i) != bl_header_fold(lower.p + i))
+            return false;
+    }
+    for (; i < name.len; i++) {
         if (bl_lower(name.p[i]) != lower.p[i])
             return false;
     }

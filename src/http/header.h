@@ -92,8 +92,32 @@ static inline bl_header *bl_headers_known(const bl_headers *headers, bl_header_i
     return headers->have >> id & 1 ? headers->known[id] : NULL;
 }
 
-/* A hash of lower-cased bytes that the parser computes as it goes: h = h * 31 + c, from 0. */
-uint32_t bl_header_hash(bl_str name);
+/* Eight bytes with the bit of lower case set in each: equal for names that differ in case only. */
+static inline uint64_t bl_header_fold(const char *p)
+{
+    uint64_t word;
+
+    memcpy(&word, p, sizeof word);
+    return word | 0x2020202020202020ull;
+}
+
+uint64_t bl_header_fold_short(const char *p, size_t len);
+
+/* A hash of the name without case: of its length, its first and its last eight bytes. */
+static inline uint32_t bl_header_hash(bl_str name)
+{
+    uint64_t first, last;
+
+    if (BL_LIKELY(name.len >= 8)) {
+        first = bl_header_fold(name.p);
+        last = bl_header_fold(name.p + name.len - 8);
+    } else {
+        first = last = bl_header_fold_short(name.p, name.len);
+    }
+    first = (first ^ (last << 7 | last >> 57) ^ name.len) * 0x9e3779b97f4a7c15ull;
+    return (uint32_t)(first >> 32);
+}
+
 bl_header_id bl_header_identify(bl_str name, uint32_t hash);
 
 /* Adds a field at the end; the strings are kept as they are. */

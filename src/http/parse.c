@@ -1,4 +1,5 @@
 #include "http/parse.h"
+#include "http/header.h"
 
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -328,22 +329,52 @@ static bool look_at_odd_name(bl_parsed_field *out)
     return true;
 }
 
+#ifdef __SSE2__
+static inline __m128i in_range(__m128i bytes, char low, char high)
+{
+    /* signed comparisons: bytes from 0x80 on are below every limit */
+    return _mm_and_si128(_mm_cmpgt_epi8(bytes, _mm_set1_epi8((char)(low - 1))),
+                         _mm_cmplt_epi8(bytes, _mm_set1_epi8((char)(high + 1))));
+}
+
+/* 16 bytes at a time to the first that is no letter, digit or '-'. */
+static const char *skip_plain(const char *at, const char *end)
+{
+    for (; end - at >= 16; at += 16) {
+        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
+        __m128i letters = in_range(_mm_or_si128(bytes, _mm_set1_epi8(0x20)), 'a', 'z');
+        __m128i plain = _mm_or_si128(_mm_or_si128(letters, in_range(bytes, '0', '9')),
+                                     _mm_cmpeq_epi8(bytes, _mm_set1_epi8('-')));
+        unsigned mask = (unsigned)_mm_movemask_epi8(plain) ^ 0xffffu;
+        if (mask)
+            return at + __builtin_ctz(mask);
+    }
+    while (at < end && (CLASS(*at) & PLAIN))
+        at++;
+    return at;
+}
+#else
+static const char *skip_plain(const char *at, const char *end)
+{
+    while (at < end && (CLASS(*at) & PLAIN))
+        at++;
+    return at;
+}
+#endif
+
 bool bl_parse_field(bl_str line, bl_parsed_field *out)
 {
-    const char *at = line.p, *end = line.p + line.len;
-    uint32_t hash = 0;
-    unsigned all = PLAIN;
+    const char *end = line.p + line.len, *at = skip_plain(line.p, end);
+    bool odd = at < end && *at != ':';
 
-    for (; at < end && *at != ':'; at++) {
-        all &= CLASS(*at);
-        hash = hash * 31 + (unsigned char)bl_lower(*at);
-    }
+    while (at < end && *at != ':')
+        at++;
     if (at == line.p || at == end)
         return false;
     out->name = bl_str_of(line.p, (size_t)(at - line.p));
-    out->hash = hash;
+    out->hash = bl_header_hash(out->name);
     out->odd = out->underscore = false;
-    if (BL_UNLIKELY(!all) && !look_at_odd_name(out))
+    if (BL_UNLIKELY(odd) && !look_at_odd_name(out))
         return false;
     for (at++; at < end && (*at == ' ' || *at == '\t'); at++)
         ;
