@@ -67,31 +67,18 @@ static void fill_table(void)
     }
 }
 
-uint64_t bl_header_fold_short(const char *p, size_t len)
-{
-    uint64_t word = 0;
-
-    for (size_t i = 0; i < len; i++)
-        word = word << 8 | (unsigned char)(p[i] | 0x20);
-    return word;
-}
-
 /* `lower` is one of the names above. */
 static inline bool is_name(bl_str name, bl_str lower)
 {
-    size_t i = 0;
-
     if (name.len != lower.len)
         return false;
-    for (; i + 8 <= name.len; i += 8) {
+    if (name.len < 8)
+        return bl_header_fold_short(name.p, name.len) == bl_header_fold_short(lower.p, lower.len);
+    for (size_t i = 0; i + 8 < name.len; i += 8) {
         if (bl_header_fold(name.p + i) != bl_header_fold(lower.p + i))
             return false;
     }
-    for (; i < name.len; i++) {
-        if (bl_lower(name.p[i]) != lower.p[i])
-            return false;
-    }
-    return true;
+    return bl_header_fold(name.p + name.len - 8) == bl_header_fold(lower.p + lower.len - 8);
 }
 
 bl_header_id bl_header_identify(bl_str name, uint32_t hash)

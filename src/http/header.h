@@ -101,7 +101,21 @@ static inline uint64_t bl_header_fold(const char *p)
     return word | 0x2020202020202020ull;
 }
 
-uint64_t bl_header_fold_short(const char *p, size_t len);
+/* The same for names of less than eight. */
+static inline uint64_t bl_header_fold_short(const char *p, size_t len)
+{
+    uint32_t first, last;
+    uint64_t word = 0;
+
+    if (len >= 4) {
+        memcpy(&first, p, 4);
+        memcpy(&last, p + len - 4, 4);
+        return (first | (uint64_t)last << 32) | 0x2020202020202020ull;
+    }
+    for (size_t i = 0; i < len; i++)
+        word = word << 8 | (unsigned char)(p[i] | 0x20);
+    return word;
+}
 
 /* A hash of the name without case: of its length, its first and its last eight bytes. */
 static inline uint32_t bl_header_hash(bl_str name)

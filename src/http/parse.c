@@ -159,6 +159,8 @@ static const char *parse_method(const char *at, const char *end)
 {
     const char *start = at;
 
+    if (BL_LIKELY(end - at > 4 && memcmp(at, "GET ", 4) == 0))
+        return at + 3;
     while (at < end && ((*at >= 'A' && *at <= 'Z') || ((*at == '_' || *at == '-') && at > start)))
         at++;
     return at;
@@ -396,11 +398,15 @@ static bool parse_host_port(bl_str text, int *port)
     text = behind(text, 1);
     if (text.len == 0)
         return true;
-    int64_t n = bl_str_to_int(text);
-    if (n < 1 || n > 65535)
-        return false;
+    unsigned n = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned digit = (unsigned char)text.p[i] - '0';
+        if (digit > 9 || n > 65535)
+            return false;
+        n = n * 10 + digit;
+    }
     *port = (int)n;
-    return true;
+    return n >= 1 && n <= 65535;
 }
 
 /* Bytes of a host name, lower-cased; 0: can't stand in one. */
@@ -449,15 +455,14 @@ bool bl_parse_host(bl_str value, char *to, bl_str *host, int *port)
         if (!take_ip_literal(value, to, &len))
             return false;
     } else {
-        for (; len < value.len; len++) {
-            unsigned char c = host_bytes[(unsigned char)value.p[len]];
-            if (BL_UNLIKELY(c == 0))
-                break;
+        const unsigned char *in = (const unsigned char *)value.p;
+        unsigned char c, before = 0, doubled = 0;
+        for (; len < value.len && (c = host_bytes[in[len]]) != 0; len++) {
             to[len] = (char)c;
-            if (c == '.' && len && to[len - 1] == '.')
-                return false;
+            doubled |= c == '.' && before == '.';
+            before = c;
         }
-        if (len < value.len && value.p[len] != ':')
+        if (doubled || (len < value.len && in[len] != ':'))
             return false;
     }
     *port = 0;
