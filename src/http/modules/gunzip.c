@@ -129,7 +129,7 @@ static bl_step body(bl_request *r, bl_chain *in, bl_chain *out)
         bool flush = b->flush, eof = b->eof;
         bool ok = !bl_buf_in_file(b) && (bytes.len == 0 || inflate_all(st, bytes, out));
         bl_buf_done(b);
-        if (!ok || (eof && !st->ended))
+        if (!ok || (eof && st->z.total_in && !st->ended)) /* broken off */
             return fail(r);
         if (!flush && !eof)
             continue;
