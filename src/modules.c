@@ -6,7 +6,9 @@
 #include "http/modules/auth_basic.h"
 #include "http/modules/charset.h"
 #include "http/modules/echo.h"
+#include "http/modules/gunzip.h"
 #include "http/modules/gzip.h"
+#include "http/modules/gzip_static.h"
 #include "http/modules/access_log.h"
 #include "http/modules/headers.h"
 #include "http/modules/index.h"
@@ -46,6 +48,8 @@ static bl_module *const http_modules[] = {
     &bl_auth_basic_module,
     &bl_try_files_module,
     &bl_map_module,
+    &bl_gunzip_module,
+    &bl_gzip_static_module,
     &bl_charset_module,
     &bl_echo_module,
     &bl_autoindex_module,
@@ -73,6 +77,8 @@ bl_module_list bl_stream_modules = {.modules = stream_modules};
 
 const char *const bl_feature_words[] = {
     "--with-http_ssl_module",
+    "--with-http_gunzip_module",
+    "--with-http_gzip_static_module",
     "--with-http_stub_status_module",
     "--with-pcre-jit",
     NULL,
@@ -90,6 +96,7 @@ const bl_filter *const bl_head_filter_order[] = {
     &bl_not_modified_filter,
     &bl_lua_header_filter,
     &bl_headers_filter,
+    &bl_gunzip_filter,
     &bl_charset_filter,
     &bl_echo_filter,
     &bl_gzip_filter,
@@ -100,6 +107,7 @@ const bl_filter *const bl_head_filter_order[] = {
 const bl_filter *const bl_body_filter_order[] = {
     &bl_lua_body_filter,
     &bl_trailers_filter,
+    &bl_gunzip_filter,
     &bl_recode_filter,
     &bl_echo_filter,
     &bl_gzip_filter,

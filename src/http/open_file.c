@@ -100,7 +100,11 @@ static bool is_foreign_link(int folder, const char *name, int fd)
 static int open_component(int folder, const char *name, int links, int flags)
 {
     int fd = openat(folder, name, flags | (links == BL_SYMLINKS_ON ? O_NOFOLLOW : 0));
+    struct stat st;
 
+    if (fd < 0 && errno == ENOTDIR && links == BL_SYMLINKS_ON &&
+        fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+        errno = S_ISLNK(st.st_mode) ? ELOOP : ENOTDIR;
     if (fd >= 0 && links == BL_SYMLINKS_IF_NOT_OWNER && is_foreign_link(folder, name, fd)) {
         close(fd);
         errno = ELOOP;

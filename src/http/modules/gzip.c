@@ -197,9 +197,17 @@ static void state_give(void *data)
 
 /* ------------------------------------------------------------- the filter */
 
-static void add_vary(bl_request *r)
+bool bl_gzip_has_vary(const bl_request *r)
 {
-    bl_headers_add(&r->out.headers, r->pool, BL_STR("Vary"), BL_STR("Accept-Encoding"));
+    const settings *s = BL_LOC_SETTINGS(r, bl_gzip_module);
+
+    return s->vary;
+}
+
+void bl_gzip_add_vary(bl_request *r)
+{
+    if (bl_gzip_has_vary(r))
+        bl_headers_add(&r->out.headers, r->pool, BL_STR("Vary"), BL_STR("Accept-Encoding"));
 }
 
 /* A strong validator is of the bytes that were; what is sent now is only equivalent to them. */
@@ -219,8 +227,7 @@ static bl_step gzip_head(bl_request *r)
 
     if (!s->gzip || !bl_request_is_main(r) || !is_worth_it(r, s))
         return BL_NEXT;
-    if (s->vary)
-        add_vary(r);
+    bl_gzip_add_vary(r);
     if (!bl_gzip_is_ok(r))
         return BL_NEXT;
     state *st = state_take((int)s->level);
@@ -231,6 +238,7 @@ static bl_step gzip_head(bl_request *r)
     bl_headers_add(&r->out.headers, r->pool, BL_STR("Content-Encoding"), BL_STR("gzip"));
     r->out.content_length = -1;
     r->out.accept_ranges = false;
+    r->filter_in_memory = true;
     weaken_etag(r);
     return BL_NEXT;
 }

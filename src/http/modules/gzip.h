@@ -7,8 +7,12 @@
 extern bl_module bl_gzip_module;
 extern const bl_filter bl_gzip_filter;
 
-/* Whether the client takes gzip and the gzip_ settings allow it for this request: also for files that
- * are compressed already (gzip_static). */
+/* Whether the client takes gzip and the gzip_ settings allow it for this request: also for files
+ * that are compressed already (gzip_static). */
 bool bl_gzip_is_ok(bl_request *r);
+
+/* gzip_vary: adds "Vary: Accept-Encoding" where it is on. */
+bool bl_gzip_has_vary(const bl_request *r);
+void bl_gzip_add_vary(bl_request *r);
 
 #endif

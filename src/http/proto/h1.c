@@ -304,6 +304,7 @@ static int use_request_line(bl_h1 *h, bl_str line)
         parsed.path = BL_STR("/");
     }
     if (parsed.complex) {
+        r->quoted_uri = bl_str_chr(parsed.path, '%') >= 0;
         char *to = bl_pool_bytes(h->pool, parsed.path.len + 1);
         if (!bl_parse_path(parsed.path, r->server->core->merge_slashes, to, &parsed.path,
                            &r->args)) {

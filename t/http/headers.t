@@ -1,0 +1,122 @@
+# add_header, add_trailer, expires, and what is inherited.
+use lib 't/lib';
+use Bulan::Test;
+
+run_tests();
+
+__DATA__
+
+=== TEST 1: add_header: statuses, values, several
+--- config
+add_header X-A "a $arg_v";
+add_header X-A b;
+add_header X-Empty $arg_none;
+add_header X-Always yes always;
+location /ok { return 200 x; }
+location /bad { return 404; }
+--- request eval
+["GET /ok?v=1", "GET /bad"]
+--- error_code eval
+[200, 404]
+--- response_headers eval
+["X-A: a 1, b\nX-Always: yes\n!X-Empty", "!X-A\nX-Always: yes"]
+
+
+
+=== TEST 2: validators are replaced
+--- config
+location / { add_header ETag '"mine"'; add_header Last-Modified "Mon, 28 Sep 1970 06:00:00 GMT"; }
+location /none/ { alias $TEST_NGINX_HTML_DIR/; add_header Last-Modified ""; add_header ETag ""; }
+--- user_files
+>>> a
+a
+--- request eval
+["GET /a", "GET /none/a"]
+--- response_headers eval
+["ETag: \"mine\"\nLast-Modified: Mon, 28 Sep 1970 06:00:00 GMT", "!ETag\n!Last-Modified"]
+
+
+
+=== TEST 3: inheritance
+--- config
+add_header X-S s;
+location /in { return 200 x; }
+location /own { add_header X-L l; return 200 x; }
+location /merge { add_header X-L l; add_header_inherit merge; return 200 x; }
+location /off { add_header_inherit off; return 200 x; }
+--- request eval
+["GET /in", "GET /own", "GET /merge", "GET /off"]
+--- response_headers eval
+["X-S: s", "!X-S\nX-L: l", "X-S: s\nX-L: l", "!X-S"]
+
+
+
+=== TEST 4: expires
+--- http_config
+map $arg_e $expires { default off; long max; old epoch; hour 1h; }
+--- config
+location /hour { expires 1h; return 200 x; }
+location /past { expires -1; return 200 x; }
+location /epoch { expires epoch; return 200 x; }
+location /max { expires max; return 200 x; }
+location /daily { expires @15h30m; return 200 x; }
+location /map { expires $expires; return 200 x; }
+location /bad { expires 1h; return 404; }
+--- request eval
+["GET /hour", "GET /past", "GET /epoch", "GET /max", "GET /daily", "GET /map", "GET /map?e=hour", "GET /bad"]
+--- error_code eval
+[(200) x 7, 404]
+--- response_headers_like eval
+["Cache-Control: max-age=3600\nExpires: .* GMT", "Cache-Control: no-cache", "Expires: Thu, 01 Jan 1970 00:00:01 GMT",
+ "Cache-Control: max-age=315360000", "Cache-Control: max-age=\\d+", "Content-Length: 1", "Cache-Control: max-age=3600",
+ "Content-Type: text/html"]
+
+
+
+=== TEST 5: expires modified
+--- config
+location / { expires modified 1d; }
+--- user_files
+>>> a
+a
+--- request
+GET /a
+--- response_headers_like
+Cache-Control: max-age=86(?:400|39\d)
+
+
+
+=== TEST 6: trailers
+--- config
+location / { add_trailer X-Sent $body_bytes_sent; add_trailer X-Always 1 always; return 200 hello; }
+location /bad { add_trailer X-T 1; return 404; }
+--- request eval
+["GET /", "GET /bad"]
+--- error_code eval
+[200, 404]
+--- response_headers eval
+["Transfer-Encoding: chunked\n!Content-Length", "!Transfer-Encoding"]
+--- response_trailers eval
+["X-Always: 1", ""]
+
+
+
+=== TEST 7: charset and recoding
+--- http_config
+charset_map koi8-r utf-8 { C1 D0B0; C2 D0B1; }
+charset_map B A { 58 59; }
+--- config
+location /name { charset utf-8; return 200 x; }
+location /type.bin { charset utf-8; default_type application/x; return 200 x; }
+location /one { alias $TEST_NGINX_HTML_DIR/x; charset A; source_charset B; default_type text/plain; }
+location /to { alias $TEST_NGINX_HTML_DIR/koi; charset utf-8; source_charset koi8-r; default_type text/plain; }
+location /from { alias $TEST_NGINX_HTML_DIR/utf; charset koi8-r; source_charset utf-8; default_type text/plain; }
+--- user_files eval
+">>> x\naXXb\n>>> koi\na\xc1\xc2\xff\n>>> utf\na\xd0\xb0\xd1\x84\xff\n"
+--- request eval
+["GET /name", "GET /type.bin", "GET /one", "GET /to", "GET /from"]
+--- response_headers eval
+["Content-Type: text/plain; charset=utf-8", "Content-Type: application/x", "Content-Type: text/plain; charset=A",
+ "Content-Type: text/plain; charset=utf-8", "Content-Type: text/plain; charset=koi8-r"]
+--- response_body eval
+["x", "x", "aYYb\n", "a\xd0\xb0\xd0\xb1?\n", "a\xc1&#1092;?\n"]
