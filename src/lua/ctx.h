@@ -10,6 +10,7 @@ typedef struct bl_lua_ctx {
     bl_request *r;
     bl_lua_vm *vm;
     bl_run *run;   /* the handler's that the request waits for */
+    bl_task *reading; /* the task in ngx.req.read_body */
     bl_buf *out;   /* what ngx.say fills */
     bl_chain held; /* whole output of an HTTP/1.0 response, kept for its length */
     bool holding;

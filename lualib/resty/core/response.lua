@@ -92,7 +92,6 @@ local get_all = ngx.header
 local value = ffi.new("bl_str[1]")
 local ffi_string = ffi.string
 local gsub, find, error, setmetatable = string.gsub, string.find, error, setmetatable
-local NONE = ffi.cast("size_t", -1)
 
 local function field_name(name)
     if type(name) ~= "string" then
@@ -106,7 +105,7 @@ end
 
 local function set(name, new, append)
     if new == nil then
-        return C.bl_lua_ffi_header_set(name, #name, nil, NONE, 0)
+        return C.bl_lua_ffi_header_set(name, #name, nil, 0, 0)
     end
     if type(new) ~= "string" then
         new = tostring(new)

@@ -17,7 +17,6 @@ local C = ffi.C
 local ngx, setmetatable, type, error, tostring = ngx, setmetatable, type, error, tostring
 local ffi_string = ffi.string
 local value = ffi.new("bl_str[1]")
-local NONE = ffi.cast("size_t", -1)
 
 local indices = base.new_tab(0, 32)
 
@@ -56,7 +55,7 @@ local function set(_, name, new)
     end
     local failed
     if new == nil then
-        failed = C.bl_lua_ffi_var_set(name, #name, nil, NONE)
+        failed = C.bl_lua_ffi_var_set(name, #name, nil, 0)
     else
         if type(new) ~= "string" then
             new = tostring(new)

@@ -194,7 +194,6 @@ int bl_lua_ffi_header_set(const char *name, size_t name_len, const char *value, 
                           int append)
 {
     bl_request *r = bl_lua_now.request;
-    bool none = len == (size_t)-1;
 
     if (r == NULL)
         return 2;
@@ -203,7 +202,7 @@ int bl_lua_ffi_header_set(const char *name, size_t name_len, const char *value, 
                      "attempt to set ngx.header.HEADER after sending out response headers");
         return 0;
     }
-    bl_str text = none ? BL_STR_NONE : made_safe(r->pool, bl_str_of(value, len));
+    bl_str text = value == NULL ? BL_STR_NONE : made_safe(r->pool, bl_str_of(value, len));
     set_field(r, made_safe(r->pool, bl_str_of(name, name_len)), text, append);
     return 0;
 }

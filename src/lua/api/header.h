@@ -11,7 +11,7 @@
 /* The value of a response header field: its first, and how many there are of that name (0: none).
  * Names are as given, with "_" for "-" already translated. */
 int bl_lua_ffi_header_get(const char *name, size_t len, bl_str *value);
-/* Replaces a field by one of that value; `len` (size_t)-1: takes it out. `append`: adds one.
+/* Replaces a field by one of that value; `value` NULL: takes it out. `append`: adds one.
  * 0, or an error: 1 the head has been sent, 2 no request. */
 int bl_lua_ffi_header_set(const char *name, size_t name_len, const char *value, size_t len,
                           int append);

@@ -72,7 +72,7 @@ int bl_lua_ffi_var_set(const char *name, size_t name_len, const char *value, siz
     const bl_variable *row = index >= 0 ? bl_var_row(r->http, index) : NULL;
     if (row && !(row->flags & BL_VAR_CHANGEABLE) && row->set == NULL)
         return 2;
-    if (len != (size_t)-1)
+    if (value)
         copy = bl_pool_str(r->pool, bl_str_of(value, len));
     if (!bl_var_set_by_name(r, lower, copy)) {
         bl_str old;
@@ -80,7 +80,7 @@ int bl_lua_ffi_var_set(const char *name, size_t name_len, const char *value, siz
         bl_var_get_by_name(r, lower, &old, &known);
         return known ? 2 : 1;
     }
-    if (len == (size_t)-1 && index >= 0 && row->set == NULL)
+    if (value == NULL && index >= 0 && row->set == NULL)
         r->vars[index] = (bl_var_slot){.state = BL_VAR_NOT_FOUND};
     return 0;
 }

@@ -10,7 +10,7 @@ int bl_lua_ffi_var_index(const char *name, size_t len);
 int bl_lua_ffi_var_get(int index, bl_str *value);
 int bl_lua_ffi_var_get_name(const char *name, size_t len, bl_str *value);
 int bl_lua_ffi_var_get_capture(int n, bl_str *value);
-/* 0; 1: no such variable, 2: not changeable, -1: no request. `len` (size_t)-1: no value. */
+/* 0; 1: no such variable, 2: not changeable, -1: no request. `value` NULL: none from now on. */
 int bl_lua_ffi_var_set(const char *name, size_t name_len, const char *value, size_t len);
 
 #endif
