@@ -119,32 +119,24 @@ static void free_task(bl_lua_vm *vm, bl_task *task)
     bl_free(task);
 }
 
-/* Entries are reused. Light threads are not: the program may still hold their coroutines. */
-static void give_back(bl_task *task, bool suspended)
+/* Entries that have returned are reused. What was killed or failed is not: closures may still refer
+ * to variables on its stack. Nor are light threads: the program may hold their coroutines. */
+void bl_task_bury(bl_task *task)
 {
+    BL_CHECK(task, BL_TASK_MAGIC);
     bl_lua_vm *vm = task->run->vm;
+    bool clean = task->state == BL_TASK_NEW || (task->state == BL_TASK_ZOMBIE && !task->failed);
 
     bl_list_remove(&task->sibling);
-    if (!task->entry || vm->spare_count >= vm->spare_max) {
+    if (!task->entry || !clean || vm->spare_count >= vm->spare_max) {
         free_task(vm, task);
         return;
     }
-    if (suspended)
-        lua_resetthread(vm->L, task->L);
     lua_settop(task->L, 0);
     task->state = BL_TASK_DEAD;
     task->run = NULL;
-    task->failed = false;
     bl_list_unshift(&vm->spare_tasks, &task->sibling);
     vm->spare_count++;
-}
-
-void bl_task_bury(bl_task *task)
-{
-    bool suspended = task->state != BL_TASK_ZOMBIE || task->failed;
-
-    BL_CHECK(task, BL_TASK_MAGIC);
-    give_back(task, suspended);
 }
 
 /* Out of everything that could resume it. */
