@@ -314,6 +314,7 @@ static void begin_accept(bl_conn *c)
         finish(c, false);
         return;
     }
+    bl_conn_nodelay(c); /* flights and tickets must not hold up what follows them */
     SSL_set_accept_state(tls->ssl);
     advance(c);
 }
@@ -381,6 +382,7 @@ void bl_tls_connect(bl_conn *c, bl_tls_client *client, bl_str name, SSL_SESSION 
     }
     if (session && !SSL_set_session(c->tls->ssl, session))
         ERR_clear_error(); /* a whole handshake, then */
+    bl_conn_nodelay(c);
     SSL_set_connect_state(c->tls->ssl);
     advance(c);
 }

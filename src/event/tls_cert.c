@@ -191,6 +191,41 @@ static bool use_pair(bl_conf *cf, const bl_conf_node *node, SSL_CTX *ctx, bl_str
                                      BL_STR_ARG(key_path));
 }
 
+/* Adds a certificate's subject to a list of authorities, once. */
+static bool add_name(STACK_OF(X509_NAME) * names, X509 *certificate)
+{
+    const X509_NAME *name = X509_get_subject_name(certificate);
+
+    for (int i = 0; i < sk_X509_NAME_num(names); i++) {
+        if (X509_NAME_cmp(sk_X509_NAME_value(names, i), name) == 0)
+            return true;
+    }
+    X509_NAME *copy = X509_NAME_dup(name);
+    if (copy && sk_X509_NAME_push(names, copy))
+        return true;
+    X509_NAME_free(copy);
+    return false;
+}
+
+/* The names of a file's certificates, "trusted" ones too. NULL: OpenSSL's queue says why. */
+static STACK_OF(X509_NAME) * names_of(bl_str path)
+{
+    BIO *bio = source_open(path);
+    STACK_OF(X509_NAME) *names = sk_X509_NAME_new_null();
+    X509 *certificate;
+    bool ok = bio && names;
+
+    while (ok && (certificate = PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL)) != NULL) {
+        ok = add_name(names, certificate);
+        X509_free(certificate);
+    }
+    BIO_free(bio);
+    if (ok && sk_X509_NAME_num(names) && list_is_over())
+        return names;
+    sk_X509_NAME_pop_free(names, X509_NAME_free);
+    return NULL;
+}
+
 static bool trust(bl_conf *cf, const bl_conf_node *node, SSL_CTX *ctx, bl_str file, bool tell)
 {
     bl_str path = bl_conf_path(cf, file, true);
@@ -202,7 +237,7 @@ static bool trust(bl_conf *cf, const bl_conf_node *node, SSL_CTX *ctx, bl_str fi
     ERR_clear_error(); /* an authority that was there already is no error */
     if (!tell)
         return true;
-    STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(path.p);
+    STACK_OF(X509_NAME) *names = names_of(path);
     if (names == NULL)
         return bl_tls_error_report(cf, node, "SSL_load_client_CA_file(\"%.*s\") failed",
                                    BL_STR_ARG(path));
