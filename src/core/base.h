@@ -23,10 +23,23 @@
 #define BL_UNLIKELY(x) __builtin_expect(!!(x), 0)
 
 #define BL_PRINTF(fmt, first) __attribute__((format(printf, fmt, first)))
-#define BL_UNUSED             __attribute__((unused))
-#define BL_NORETURN           __attribute__((noreturn))
-#define BL_HOT                __attribute__((hot))
-#define BL_COLD               __attribute__((cold, noinline))
+/* Built with the address sanitizer: memory is not kept for reuse then, so that it sees late uses.
+ */
+#if defined(__SANITIZE_ADDRESS__)
+#define BL_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define BL_SANITIZED 1
+#endif
+#endif
+#ifndef BL_SANITIZED
+#define BL_SANITIZED 0
+#endif
+
+#define BL_UNUSED   __attribute__((unused))
+#define BL_NORETURN __attribute__((noreturn))
+#define BL_HOT      __attribute__((hot))
+#define BL_COLD     __attribute__((cold, noinline))
 
 /* An invariant: on in production too. A failure prints where, and what the process was serving
  * (see bl_panic_hook), then aborts: the master starts another worker. */

@@ -3,7 +3,7 @@
 
 enum {
     CACHED_SIZE = 4096,
-    MAX_CACHED = 256,
+    MAX_CACHED = BL_SANITIZED ? 0 : 256,
 };
 
 /* A cached buffer and its memory in one allocation. */

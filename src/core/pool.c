@@ -6,7 +6,7 @@
 enum {
     BLOCK_SIZE = 4096,
     LARGE = BLOCK_SIZE / 4,
-    MAX_CACHED = 1024, /* blocks kept for the next pools: 4 MB */
+    MAX_CACHED = BL_SANITIZED ? 0 : 1024, /* blocks kept for the next pools: 4 MB */
 };
 
 typedef struct bl_pool_block {

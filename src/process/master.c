@@ -89,7 +89,7 @@ static void worker_died(const bl_child *ended)
                             (unsigned)LONGEST_PAUSE_MS);
     s->early_deaths++;
     s->not_before = bl_now_ms() + pause;
-    bl_log_write(BL_LOG_ALERT, &bl_log_process, 0,
+    bl_log_write(BL_LOG_WARN, &bl_log_process, 0,
                  "worker process %d ended right after its start, it is started again in %u ms",
                  (int)ended->pid, pause);
 }
