@@ -3,7 +3,7 @@
 
 enum {
     CACHED_SIZE = 4096,
-    MAX_CACHED = BL_SANITIZED ? 0 : 256,
+    MAX_CACHED = 256,
 };
 
 /* A cached buffer and its memory in one allocation. */
@@ -84,7 +84,7 @@ bl_buf *bl_buf_file(bl_pool *pool, int fd, off_t from, off_t to)
 
 static void cached_release(bl_buf *b)
 {
-    if (b->end - b->start != CACHED_SIZE || cache.count >= MAX_CACHED) {
+    if (b->end - b->start != CACHED_SIZE || BL_SANITIZED || cache.count >= MAX_CACHED) {
         bl_free(b);
         return;
     }

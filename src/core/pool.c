@@ -6,7 +6,7 @@
 enum {
     BLOCK_SIZE = 4096,
     LARGE = BLOCK_SIZE / 4,
-    MAX_CACHED = BL_SANITIZED ? 0 : 1024, /* blocks kept for the next pools: 4 MB */
+    MAX_CACHED = 1024, /* blocks kept for the next pools: 4 MB */
 };
 
 typedef struct bl_pool_block {
@@ -36,7 +36,7 @@ static block *block_take(void)
 
 static void block_give(block *b)
 {
-    if (cache.count >= MAX_CACHED) {
+    if (BL_SANITIZED || cache.count >= MAX_CACHED) {
         bl_free(b);
         return;
     }
