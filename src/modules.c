@@ -76,12 +76,8 @@ bl_module_list bl_http_modules = {.modules = http_modules};
 bl_module_list bl_stream_modules = {.modules = stream_modules};
 
 const char *const bl_feature_words[] = {
-    "--with-http_ssl_module",
-    "--with-http_gunzip_module",
-    "--with-http_gzip_static_module",
-    "--with-http_stub_status_module",
-    "--with-pcre-jit",
-    NULL,
+    "--with-http_ssl_module",         "--with-http_gunzip_module", "--with-http_gzip_static_module",
+    "--with-http_stub_status_module", "--with-pcre-jit",           NULL,
 };
 
 const char *const bl_feature_modules[] = {
@@ -93,15 +89,9 @@ const char *const bl_feature_modules[] = {
 };
 
 const bl_filter *const bl_head_filter_order[] = {
-    &bl_not_modified_filter,
-    &bl_lua_header_filter,
-    &bl_headers_filter,
-    &bl_gunzip_filter,
-    &bl_charset_filter,
-    &bl_echo_filter,
-    &bl_gzip_filter,
-    &bl_range_filter,
-    NULL,
+    &bl_not_modified_filter, &bl_lua_header_filter, &bl_headers_filter,
+    &bl_gunzip_filter,       &bl_charset_filter,    &bl_echo_filter,
+    &bl_gzip_filter,         &bl_range_filter,      NULL,
 };
 
 const bl_filter *const bl_body_filter_order[] = {

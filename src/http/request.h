@@ -129,7 +129,7 @@ struct bl_request {
     bool plus_in_uri, quoted_uri, empty_path;
     bool uri_changed;
     bool add_uri_to_alias; /* try_files found it under the alias of a regex location */
-    uint8_t uri_changes; /* left before "rewrite or internal redirection cycle" */
+    uint8_t uri_changes;   /* left before "rewrite or internal redirection cycle" */
     bool internal;
     bool satisfied;   /* satisfy any */
     int access_code;  /* what satisfy any would answer */
@@ -175,7 +175,7 @@ struct bl_request {
     bool head_only;           /* no body is sent: HEAD, 304 … */
     bool expect_100;
     bool chunked_out;
-    bool buffered_out; /* hold small output back (postpone_output) */
+    bool buffered_out;                       /* hold small output back (postpone_output) */
     bool filter_in_memory, filter_need_temp; /* filters want bytes in memory; of their own */
     bool filter_whole; /* a filter wants the body as one piece (several ranges) */
     int64_t limit_rate, limit_rate_after; /* bytes/s; -1: the location's */
