@@ -1,37 +1,682 @@
+/* A resolver: its name servers, and a table of names. An entry is a name that is being asked for,
+ * with all who wait for it, or whose addresses are known for a while:
+ *
+ *   bl_resolver ── buckets ── entry ── part A    ── query
+ *                               │      part AAAA ── query
+ *                               └ asks (bl_resolve.link)
+ *
+ * Only names that were found are kept; the least recently used go when there are too many. Names
+ * come from requests, so the number of questions on the wire is limited, too: further ones queue.
+ */
 #include "event/resolver.h"
+#include "core/mem.h"
+#include "event/resolver_query.h"
+#include "event/resolver_srv.h"
+#include "event/resolver_system.h"
 
-struct bl_resolver {
-    int servers;
+#include <openssl/rand.h>
+
+enum {
+    BUCKETS = 1024,
+    ENTRIES_MAX = 16384,
+    ASKING_MAX = 256,
+    ALIASES_MAX = 10, /* each one a question of its own */
+    TIMEOUT_DEFAULT = 30000,
+    PORT = 53,
+    FAMILIES = 2,
+    ADDRS_MAX = 512,
 };
 
-bl_resolver *bl_resolver_read(bl_conf *cf, const bl_conf_node *node)
-{
-    bl_resolver *resolver = BL_NEW(cf->pool, bl_resolver);
+typedef struct entry entry;
 
-    resolver->servers = node->count - 1;
-    return resolver;
+typedef struct part {
+    bl_resolver_query query;
+    entry *entry;
+    char name[BL_DNS_NAME_MAX]; /* asked for now: the entry's, or an alias */
+    int aliases;
+    uint32_t ttl;
+    bl_resolve_status status;
+} part;
+
+struct entry {
+    bl_link link; /* in resolver->cached or ->queue; else alone */
+    entry *next;
+    uint32_t hash;
+    bl_resolver *resolver;
+    bl_link asks;
+    bl_str name; /* lower case, in memory behind */
+    enum {
+        QUEUED,
+        ASKING,
+        CACHED
+    } state;
+    int candidate; /* with a search list: which name is tried */
+    int pending;   /* parts that are not done */
+    part *parts;   /* FAMILIES, while asking */
+    bl_sockaddr *addrs;
+    uint32_t count, turn;
+    uint64_t expires; /* mono ms */
+    bl_resolve_status status;
+};
+
+struct bl_resolver {
+    bl_resolver_servers servers;
+    bool ipv4, ipv6;
+    bool local;       /* hosts and search list of the system count */
+    int64_t valid_ms; /* instead of TTLs; -1: not */
+    bl_resolver_system_conf system;
+    entry **buckets; /* made on first use */
+    uint32_t count, asking;
+    bl_link cached; /* least recently used first */
+    bl_link queue;
+};
+
+/* The ask that bl_resolve_start is at; NULL once it was answered. */
+static bl_resolve *starting;
+
+static void begin(entry *e);
+
+/* ------------------------------------------------------------- answers to askers */
+
+static void answer(bl_resolve *ask, bl_resolve_status status, const bl_addr *addrs, uint32_t count,
+                   uint64_t valid_ms)
+{
+    if (starting == ask)
+        starting = NULL;
+    bl_timer_stop(&ask->timer);
+    ask->started = false;
+    ask->entry = NULL;
+    ask->status = status;
+    ask->addrs = addrs;
+    ask->srvs = NULL;
+    ask->count = (int)count;
+    ask->valid_ms = valid_ms;
+    ask->done(ask);
 }
 
-bl_resolver *bl_resolver_system(void)
+/* The addresses with the asker's port, beginning with another one each time. */
+static bl_addr *addresses(const bl_sockaddr *from, uint32_t count, uint32_t turn, int port)
 {
-    static bl_resolver resolver;
+    bl_addr *to = bl_alloc(bl_size_mul(BL_MAX(count, 1u), sizeof *to));
 
-    return &resolver;
+    for (uint32_t i = 0; i < count; i++) {
+        const bl_sockaddr *sa = &from[(turn + i) % count];
+        to[i].len = sa->sa.sa_family == AF_INET ? sizeof sa->in : sizeof sa->in6;
+        memcpy(&to[i].sa, sa, to[i].len);
+        bl_addr_set_port(&to[i].sa, port);
+    }
+    return to;
+}
+
+static void answer_from(bl_resolve *ask, const entry *e, uint32_t turn, uint64_t valid_ms)
+{
+    bl_addr *addrs = addresses(e->addrs, e->count, turn, ask->port);
+
+    answer(ask, e->status, addrs, e->count, valid_ms);
+    bl_free(addrs);
+}
+
+/* ------------------------------------------------------------- entries */
+
+static entry **bucket_of(bl_resolver *r, uint32_t hash)
+{
+    return &r->buckets[hash % BUCKETS];
+}
+
+static entry *find(bl_resolver *r, uint32_t hash, bl_str name)
+{
+    for (entry *e = *bucket_of(r, hash); e; e = e->next) {
+        if (e->hash == hash && bl_str_eq(e->name, name))
+            return e;
+    }
+    return NULL;
+}
+
+/* Takes it out of the table and lists; it is the caller's then. */
+static void forget(entry *e)
+{
+    entry **at = bucket_of(e->resolver, e->hash);
+
+    while (*at != e)
+        at = &(*at)->next;
+    *at = e->next;
+    e->resolver->count--;
+    bl_list_remove(&e->link);
+}
+
+static void stop_parts(entry *e)
+{
+    for (int i = 0; e->parts && i < FAMILIES; i++)
+        bl_resolver_query_stop(&e->parts[i].query);
+    bl_free(e->parts);
+    e->parts = NULL;
+}
+
+static void entry_free(entry *e)
+{
+    stop_parts(e);
+    bl_free(e->addrs);
+    bl_free(e);
+}
+
+static entry *entry_new(bl_resolver *r, uint32_t hash, bl_str name)
+{
+    if (r->count >= ENTRIES_MAX && !bl_list_empty(&r->cached)) {
+        entry *oldest = BL_LIST_FIRST(&r->cached, entry, link);
+        forget(oldest);
+        entry_free(oldest);
+    }
+    entry *e = bl_zalloc(sizeof *e + name.len);
+    e->resolver = r;
+    e->hash = hash;
+    e->name = bl_str_of((char *)(e + 1), name.len);
+    memcpy(e->name.p, name.p, name.len);
+    bl_list_init(&e->asks);
+    bl_list_init(&e->link);
+    e->next = *bucket_of(r, hash);
+    *bucket_of(r, hash) = e;
+    r->count++;
+    return e;
+}
+
+static void begin_queued(bl_resolver *r)
+{
+    while (r->asking < ASKING_MAX && !bl_list_empty(&r->queue)) {
+        entry *e = BL_LIST_FIRST(&r->queue, entry, link);
+        bl_list_remove(&e->link);
+        begin(e);
+    }
+}
+
+/* Nobody waits any more. */
+static void abandon(entry *e)
+{
+    bl_resolver *r = e->resolver;
+
+    r->asking -= e->state == ASKING;
+    forget(e);
+    entry_free(e);
+    begin_queued(r);
+}
+
+/* ------------------------------------------------------------- asking */
+
+static int dots_in(bl_str name)
+{
+    int dots = 0;
+
+    for (size_t i = 0; i < name.len; i++)
+        dots += name.p[i] == '.';
+    return dots;
+}
+
+/* The name to try as number e->candidate: the name itself, and with each domain of the search list
+ * behind it; first what has more chances. False: there are no more. */
+static bool candidate_name(const entry *e, char *to)
+{
+    const bl_resolver *r = e->resolver;
+    const bl_array *search = &r->system.search;
+    bool absolute = e->name.p[e->name.len - 1] == '.';
+    bl_str name = bl_str_of(e->name.p, e->name.len - absolute);
+    int domains = r->local && !absolute ? (int)bl_array_count(search) : 0;
+    int i = e->candidate - (dots_in(name) >= r->system.ndots);
+    bl_str domain = BL_STR_NONE;
+
+    if (e->candidate > domains || e->name.len >= BL_DNS_NAME_MAX)
+        return false;
+    if (i >= 0 && i < domains)
+        domain = *(bl_str *)bl_array_at(search, (size_t)i);
+    char *at = bl_str_put(to, name);
+    if (domain.len && name.len + 1 + domain.len < BL_DNS_NAME_MAX) {
+        *at++ = '.';
+        at = bl_str_put(at, domain);
+    }
+    *at = '\0';
+    return true;
+}
+
+static void add_address(void *data, const bl_dns_record *record)
+{
+    entry *e = data;
+
+    if (e->count >= ADDRS_MAX)
+        return;
+    if ((e->count & (e->count - 1)) == 0)
+        e->addrs = bl_realloc(e->addrs, bl_size_mul(BL_MAX(e->count * 2, 1u), sizeof *e->addrs));
+    bl_sockaddr *sa = &e->addrs[e->count++];
+    memset(sa, 0, sizeof *sa);
+    if (record->type == BL_DNS_A) {
+        sa->in.sin_family = AF_INET;
+        sa->in.sin_addr = record->a;
+    } else {
+        sa->in6.sin6_family = AF_INET6;
+        sa->in6.sin6_addr = record->aaaa;
+    }
+}
+
+static void start_parts(entry *e, const char *name)
+{
+    bl_resolver *r = e->resolver;
+    bool wanted[FAMILIES] = {r->ipv4, r->ipv6};
+
+    e->pending = wanted[0] + wanted[1];
+    for (int i = 0, left = e->pending; left > 0; i++) {
+        part *p = &e->parts[i];
+        p->status = BL_RESOLVE_NOT_FOUND;
+        p->ttl = UINT32_MAX;
+        p->aliases = 0;
+        if (!wanted[i])
+            continue;
+        memcpy(p->name, name, strlen(name) + 1);
+        left--; /* with the last one, the entry may be over before start returns */
+        bl_resolver_query_start(&p->query, bl_str_c(p->name));
+    }
+}
+
+/* Nothing found is only said when all that were asked agree; else what went wrong. */
+static bl_resolve_status status_of(const entry *e)
+{
+    if (e->count)
+        return BL_RESOLVE_OK;
+    for (int i = 0; i < FAMILIES; i++) {
+        if (e->parts[i].status != BL_RESOLVE_NOT_FOUND && e->parts[i].status != BL_RESOLVE_OK)
+            return e->parts[i].status;
+    }
+    return BL_RESOLVE_NOT_FOUND;
+}
+
+static uint64_t lifetime_of(const entry *e)
+{
+    uint32_t ttl = BL_MIN(e->parts[0].ttl, e->parts[1].ttl);
+
+    if (e->resolver->valid_ms >= 0)
+        return (uint64_t)e->resolver->valid_ms;
+    return (uint64_t)ttl * 1000;
+}
+
+/* The entry stays in the table if its addresses may be kept; else it is freed behind the last
+ * answer. Askers may do anything to the resolver meanwhile, so the entry is out of its reach. */
+static void deliver(entry *e, uint64_t lifetime)
+{
+    bl_resolver *r = e->resolver;
+    bl_link asks;
+    entry copy = *e;
+
+    bl_list_init(&asks);
+    bl_list_splice(&asks, &e->asks);
+    copy.addrs = bl_alloc(bl_size_mul(BL_MAX(e->count, 1u), sizeof *e->addrs));
+    if (e->count)
+        memcpy(copy.addrs, e->addrs, e->count * sizeof *e->addrs);
+    BL_LIST_EACH (it, &asks)
+        BL_CONTAINER(it, bl_resolve, link)->entry = NULL;
+    if (e->status == BL_RESOLVE_OK && lifetime > 0) {
+        e->state = CACHED;
+        e->expires = bl_now_ms() + lifetime;
+        bl_list_push(&r->cached, &e->link);
+    } else {
+        forget(e);
+        entry_free(e);
+    }
+    while (!bl_list_empty(&asks)) {
+        bl_resolve *ask = BL_LIST_FIRST(&asks, bl_resolve, link);
+        bl_list_remove(&ask->link);
+        answer_from(ask, &copy, copy.turn++, lifetime);
+    }
+    bl_free(copy.addrs);
+}
+
+static void complete(entry *e)
+{
+    bl_resolver *r = e->resolver;
+    char name[BL_DNS_NAME_MAX * 2];
+
+    e->status = status_of(e);
+    e->candidate++;
+    if (e->status == BL_RESOLVE_NOT_FOUND && candidate_name(e, name)) {
+        start_parts(e, name);
+        return;
+    }
+    uint64_t lifetime = lifetime_of(e);
+    stop_parts(e);
+    r->asking--;
+    RAND_bytes((unsigned char *)&e->turn, sizeof e->turn);
+    deliver(e, lifetime);
+    begin_queued(r);
+}
+
+static void part_done(bl_resolver_query *q, const bl_dns_answer *dns, bl_resolve_status status)
+{
+    part *p = BL_CONTAINER(q, part, query);
+    entry *e = p->entry;
+    bl_str last;
+
+    p->status = status;
+    if (dns && status == BL_RESOLVE_OK) {
+        uint32_t count = bl_dns_follow(dns, q->name, &last, &p->ttl, add_address, e);
+        bool alias = count == 0 && !bl_str_ieq(last, q->name);
+        if (alias && p->aliases++ < ALIASES_MAX && last.len < sizeof p->name) {
+            *bl_str_put(p->name, last) = '\0';
+            bl_resolver_query_start(q, bl_str_c(p->name));
+            return;
+        }
+        p->status = count ? BL_RESOLVE_OK : BL_RESOLVE_NOT_FOUND;
+    }
+    if (p->status != BL_RESOLVE_OK)
+        p->ttl = UINT32_MAX; /* what was not found does not limit what was */
+    if (--e->pending == 0)
+        complete(e);
+}
+
+static void begin(entry *e)
+{
+    char name[BL_DNS_NAME_MAX * 2];
+
+    e->state = ASKING;
+    e->resolver->asking++;
+    e->parts = bl_zalloc(FAMILIES * sizeof *e->parts);
+    for (int i = 0; i < FAMILIES; i++) {
+        e->parts[i].entry = e;
+        e->parts[i].status = BL_RESOLVE_NOT_FOUND;
+        e->parts[i].query.servers = &e->resolver->servers;
+        e->parts[i].query.type = i == 0 ? BL_DNS_A : BL_DNS_AAAA;
+        e->parts[i].query.done = part_done;
+    }
+    if (candidate_name(e, name))
+        start_parts(e, name);
+    else
+        complete(e);
+}
+
+/* ------------------------------------------------------------- asks */
+
+/* If one family's answer has come, it is better than none. */
+static void on_timeout(bl_timer *timer)
+{
+    bl_resolve *ask = BL_CONTAINER(timer, bl_resolve, timer);
+    const entry *e = ask->entry;
+    uint32_t count = e ? e->count : 0;
+    bl_addr *addrs = count ? addresses(e->addrs, count, 0, ask->port) : NULL;
+
+    bl_resolve_cancel(ask);
+    answer(ask, count ? BL_RESOLVE_OK : BL_RESOLVE_TIMEOUT, addrs, count, 0);
+    bl_free(addrs);
+}
+
+static void wait_for(bl_resolve *ask, entry *e)
+{
+    ask->started = true;
+    ask->entry = e;
+    bl_list_push(&e->asks, &ask->link);
+    ask->timer.fire = on_timeout;
+    bl_timer_set(&ask->timer, ask->timeout_ms ? ask->timeout_ms : TIMEOUT_DEFAULT);
+}
+
+/* From the cache; or joins, or becomes, the question. */
+static void look_up(bl_resolve *ask, bl_str name)
+{
+    bl_resolver *r = ask->resolver;
+    uint32_t hash = bl_hash(name.p, name.len);
+    uint64_t now = bl_now_ms();
+    entry *e = find(r, hash, name);
+
+    if (e && e->state == CACHED && e->expires > now) {
+        bl_list_remove(&e->link);
+        bl_list_push(&r->cached, &e->link);
+        answer_from(ask, e, e->turn++, e->expires - now);
+        return;
+    }
+    if (e && e->state == CACHED) {
+        forget(e);
+        entry_free(e);
+        e = NULL;
+    }
+    bool fresh = e == NULL;
+    if (fresh)
+        e = entry_new(r, hash, name);
+    wait_for(ask, e);
+    if (!fresh)
+        return;
+    if (r->asking < ASKING_MAX)
+        begin(e);
+    else
+        bl_list_push(&r->queue, &e->link);
+}
+
+static bool answer_literal(bl_resolve *ask, bl_str name)
+{
+    bl_addr addr;
+
+    if (!bl_addr_parse_ip(name, &addr))
+        return false;
+    bl_addr_set_port(&addr.sa, ask->port);
+    answer(ask, BL_RESOLVE_OK, &addr, 1, UINT32_MAX);
+    return true;
+}
+
+static bool answer_from_hosts(bl_resolve *ask, bl_str name)
+{
+    const bl_addr *found;
+    uint32_t count = ask->resolver->local ? bl_resolver_system_hosts(name, &found) : 0;
+
+    if (count == 0)
+        return false;
+    bl_addr *addrs = bl_alloc(bl_size_mul(count, sizeof *addrs));
+    for (uint32_t i = 0; i < count; i++) {
+        addrs[i] = found[i];
+        bl_addr_set_port(&addrs[i].sa, ask->port);
+    }
+    answer(ask, BL_RESOLVE_OK, addrs, count, 1000);
+    bl_free(addrs);
+    return true;
+}
+
+static void make_ready(bl_resolver *r)
+{
+    if (r->buckets)
+        return;
+    r->buckets = bl_zalloc(BUCKETS * sizeof *r->buckets);
+    bl_list_init(&r->cached);
+    bl_list_init(&r->queue);
+}
+
+static void start(bl_resolve *ask)
+{
+    char lower[BL_DNS_NAME_MAX];
+
+    make_ready(ask->resolver);
+    if (ask->name.len == 0 || ask->name.len >= sizeof lower) {
+        answer(ask, BL_RESOLVE_NOT_FOUND, NULL, 0, 0);
+        return;
+    }
+    bl_str_lower(lower, ask->name);
+    bl_str name = bl_str_of(lower, ask->name.len);
+    if (!answer_literal(ask, name) && !answer_from_hosts(ask, name))
+        look_up(ask, name);
 }
 
 bool bl_resolve_start(bl_resolve *ask)
 {
-    ask->status = BL_RESOLVE_SERVER;
-    ask->done(ask);
-    return true;
+    bl_resolve *outer = starting;
+
+    BL_ASSERT(!ask->started);
+    if (ask->service.len)
+        return bl_resolver_srv_start(ask, &ask->resolver->servers,
+                                     ask->timeout_ms ? ask->timeout_ms : TIMEOUT_DEFAULT);
+    starting = ask;
+    start(ask);
+    bool answered = starting != ask;
+    starting = outer;
+    return answered;
 }
 
 void bl_resolve_cancel(bl_resolve *ask)
 {
+    entry *e = ask->entry;
+
+    if (!ask->started)
+        return;
+    if (ask->service.len) {
+        bl_resolver_srv_cancel(ask);
+        return;
+    }
     ask->started = false;
+    ask->entry = NULL;
+    bl_timer_stop(&ask->timer);
+    bl_list_remove(&ask->link);
+    if (e && bl_list_empty(&e->asks))
+        abandon(e);
 }
 
 const char *bl_resolve_error(bl_resolve_status status)
 {
-    return status == BL_RESOLVE_SERVER ? "Server failure" : "unknown error";
+    switch (status) {
+    case BL_RESOLVE_OK:
+        return "";
+    case BL_RESOLVE_FORMAT:
+        return "Format error";
+    case BL_RESOLVE_SERVER:
+        return "Server failure";
+    case BL_RESOLVE_NOT_FOUND:
+        return "Host not found";
+    case BL_RESOLVE_NOT_IMPLEMENTED:
+        return "Unimplemented";
+    case BL_RESOLVE_REFUSED:
+        return "Operation refused";
+    case BL_RESOLVE_TIMEOUT:
+        return "Operation timed out";
+    }
+    return "Unknown error";
+}
+
+/* ------------------------------------------------------------- resolvers */
+
+static void free_all(void *data)
+{
+    bl_resolver *r = data;
+
+    for (int i = 0; r->buckets && i < BUCKETS; i++) {
+        while (r->buckets[i]) {
+            entry *e = r->buckets[i];
+            while (!bl_list_empty(&e->asks)) {
+                bl_resolve *ask = BL_LIST_FIRST(&e->asks, bl_resolve, link);
+                bl_timer_stop(&ask->timer);
+                ask->started = false;
+                bl_list_remove(&ask->link);
+            }
+            forget(e);
+            entry_free(e);
+        }
+    }
+    bl_free(r->buckets);
+    r->buckets = NULL;
+}
+
+static bl_resolver *resolver_new(bl_pool *pool)
+{
+    bl_resolver *r = BL_NEW(pool, bl_resolver);
+
+    r->ipv4 = r->ipv6 = true;
+    r->valid_ms = -1;
+    r->system.ndots = 1;
+    bl_pool_cleanup(pool, free_all, r);
+    return r;
+}
+
+static void use_system(bl_resolver *r, bl_pool *pool)
+{
+    bl_resolver_system_read(pool, &r->system);
+    r->local = true;
+    r->servers.addrs = bl_array_items(&r->system.servers);
+    r->servers.count = bl_array_count(&r->system.servers);
+}
+
+bl_resolver *bl_resolver_system(void)
+{
+    static bl_resolver *system;
+
+    if (system == NULL) {
+        bl_pool *pool = bl_pool_new(); /* the process's */
+        system = resolver_new(pool);
+        use_system(system, pool);
+    }
+    return system;
+}
+
+static bool add_server(bl_conf *cf, const bl_conf_node *node, int word, bl_array *servers)
+{
+    bl_str text = bl_conf_arg(node, word);
+    bl_hostport hp;
+    const char *error = bl_hostport_parse(text, PORT, &hp);
+
+    if (error == NULL && hp.is_unix)
+        error = "unix sockets are no name servers";
+    if (error)
+        return bl_conf_error(cf, node, word, "%s in resolver \"%.*s\"", error, BL_STR_ARG(text));
+    if (hp.is_ip) {
+        *(bl_addr *)bl_array_push(servers) = hp.addr;
+        return true;
+    }
+    if (bl_addr_resolve_now(hp.host, hp.port > 0 ? hp.port : PORT, servers))
+        return true;
+    return bl_conf_error(cf, node, word, "host not found in resolver \"%.*s\"", BL_STR_ARG(text));
+}
+
+/* on | off behind "name="; false: neither. */
+static bool read_switch(bl_str value, bool *to)
+{
+    *to = bl_str_eq(value, BL_STR("on"));
+    return *to || bl_str_eq(value, BL_STR("off"));
+}
+
+static bool read_parameter(bl_conf *cf, const bl_conf_node *node, int word, bl_resolver *r,
+                           bl_array *servers)
+{
+    static const bl_str valid = BL_STR_INIT("valid="), zone = BL_STR_INIT("status_zone=");
+    bl_str text = bl_conf_arg(node, word);
+    bool on;
+
+    if (bl_str_starts(text, valid)) {
+        r->valid_ms = bl_conf_msec(bl_str_of(text.p + valid.len, text.len - valid.len));
+        return r->valid_ms >= 0 ||
+               bl_conf_error(cf, node, word, "invalid parameter: %.*s", BL_STR_ARG(text));
+    }
+    if (bl_str_starts(text, zone))
+        return true;
+    if (bl_str_starts(text, BL_STR("ipv4=")) &&
+        read_switch(bl_str_of(text.p + 5, text.len - 5), &on))
+        return r->ipv4 = on, true;
+    if (bl_str_starts(text, BL_STR("ipv6=")) &&
+        read_switch(bl_str_of(text.p + 5, text.len - 5), &on))
+        return r->ipv6 = on, true;
+    if (bl_str_starts(text, BL_STR("local=")) &&
+        read_switch(bl_str_of(text.p + 6, text.len - 6), &on)) {
+        if (on)
+            use_system(r, cf->pool);
+        return true;
+    }
+    if (bl_str_chr(text, '=') >= 0)
+        return bl_conf_error(cf, node, word, "invalid parameter: %.*s", BL_STR_ARG(text));
+    return add_server(cf, node, word, servers);
+}
+
+bl_resolver *bl_resolver_read(bl_conf *cf, const bl_conf_node *node)
+{
+    bl_resolver *r = resolver_new(cf->pool);
+    bl_array *servers = bl_array_new(cf->pool, sizeof(bl_addr));
+
+    for (int i = 1; i < node->count; i++) {
+        if (!read_parameter(cf, node, i, r, servers))
+            return NULL;
+    }
+    if (bl_array_count(servers)) {
+        r->servers.addrs = bl_array_items(servers);
+        r->servers.count = bl_array_count(servers);
+    }
+    if (!r->ipv4 && !r->ipv6)
+        bl_conf_error(cf, node, 0, "\"ipv4\" and \"ipv6\" cannot both be \"off\"");
+    else if (r->servers.count == 0)
+        bl_conf_error(cf, node, 0, "no name servers defined");
+    else
+        return r;
+    return NULL;
 }
