@@ -16,6 +16,7 @@
 #include "http/modules/range.h"
 #include "http/modules/map.h"
 #include "http/modules/autoindex.h"
+#include "http/modules/proxy.h"
 #include "http/modules/rewrite.h"
 #include "http/modules/ssl.h"
 #include "http/modules/static.h"
@@ -26,6 +27,7 @@
 #include "lua/api/regex.h"
 #include "lua/api/shdict.h"
 #include "lua/module.h"
+#include "http/upstream/peers.h"
 #include "process/core.h"
 #include "process/features.h"
 
@@ -63,6 +65,8 @@ static bl_module *const http_modules[] = {
     &bl_stub_status_module,
     &bl_temp_paths_module,
     &bl_access_log_module,
+    &bl_upstream_block_module,
+    &bl_proxy_module,
     NULL,
 };
 // clang-format on

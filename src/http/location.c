@@ -269,6 +269,7 @@ bl_step bl_location_find(bl_request *r)
     bool slash = false, failed = false;
 
     r->content = NULL;
+    r->rewritten = false;
     r->loc = r->server->loc;
     find_level(r, r->server->matcher, &slash, &failed);
     if (failed)

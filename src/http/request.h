@@ -128,6 +128,7 @@ struct bl_request {
     bool valid_raw_uri; /* raw_uri still says what uri says (no rewrite) */
     bool plus_in_uri, quoted_uri, empty_path;
     bool uri_changed;
+    bool rewritten; /* … since its location was found: the location's name says nothing of it */
     bool add_uri_to_alias; /* try_files found it under the alias of a regex location */
     uint8_t uri_changes;   /* left before "rewrite or internal redirection cycle" */
     bool internal;
@@ -185,6 +186,7 @@ struct bl_request {
      * After it the request must be woken soon. NULL: the request runs on regardless. */
     void (*client_gone)(bl_request *r);
     void *waiter;                                          /* for whoever waits */
+    struct bl_upstream *upstream; /* of the handler that passes it on; the last one, if several */
     char *(*log_more)(bl_request *r, char *at, char *end); /* adds "upstream: …" to log lines */
     bl_timer timer;                                        /* auth_delay, limit_rate … */
     bl_work work;                                          /* posted running */

@@ -311,6 +311,7 @@ static bl_step rewrite_uri(bl_request *r, const op *op)
     }
     r->args = args;
     r->valid_raw_uri = false;
+    r->rewritten = true;
     r->uri_changed = !op->stop;
     bl_request_set_uri(r, uri);
     if (settings_of(r->loc)->log)

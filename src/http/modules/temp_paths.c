@@ -4,7 +4,7 @@
 #include "http/body.h"
 
 typedef struct settings {
-    bl_temp_path *fastcgi, *proxy, *uwsgi, *scgi;
+    bl_temp_path *fastcgi, *uwsgi, *scgi;
 } settings;
 
 #define ROW(name, field)                                                                           \
@@ -15,7 +15,6 @@ typedef struct settings {
 
 static const bl_directive directives[] = {
     ROW("fastcgi", fastcgi),
-    ROW("proxy", proxy),
     ROW("uwsgi", uwsgi),
     ROW("scgi", scgi),
     {0},

@@ -1,0 +1,36 @@
+/* A connection to a peer: in use by one request, or idle in its group's pool until the next wants
+ * the same peer over the same transport. Pools belong to a process; the newest connection is taken
+ * first, the oldest is closed when there are too many. */
+#ifndef BL_HTTP_UPSTREAM_UPLINK_H
+#define BL_HTTP_UPSTREAM_UPLINK_H
+
+#include "event/conn.h"
+
+struct bl_upstream;
+struct bl_upstream_group;
+
+typedef struct bl_uplink {
+    bl_conn *conn;
+    struct bl_upstream *u; /* who uses it; NULL: idle */
+    struct bl_upstream_group *group; /* whose pool it is in */
+    bl_link in_pool;
+    const void *owner; /* of a `local` pool */
+    const void *tls;   /* settings that its TLS was made with; NULL: plain */
+    bl_str tls_name;
+    uint32_t requests;
+    uint64_t received_before, sent_before; /* bytes, by requests before this one */
+    bool reused; /* has served a request before this one */
+    bl_addr addr;
+} bl_uplink;
+
+/* A kept connection to the peer that u->choice has, or NULL. */
+bl_uplink *bl_uplink_take(struct bl_upstream *u);
+/* A new one, being established. NULL: failed at once (logged, errno). */
+bl_uplink *bl_uplink_open(struct bl_upstream *u, const bl_addr *bind, bool transparent);
+void bl_uplink_close(bl_uplink *link);
+/* Back into the pool, or closed if it is not to be kept. */
+void bl_uplink_keep(struct bl_upstream *u, bl_uplink *link);
+/* At the end of a generation. */
+void bl_uplink_close_idle(struct bl_upstream_group *group);
+
+#endif

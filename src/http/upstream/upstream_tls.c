@@ -1,0 +1,64 @@
+#include "http/upstream/upstream_tls.h"
+#include "http/upstream/upstream.h"
+
+/* The name without a port: for SNI and for the certificate. */
+static bl_str without_port(bl_str name)
+{
+    if (name.len && name.p[0] == '[') {
+        ssize_t close = bl_str_chr(name, ']');
+        return close < 0 ? name : bl_str_of(name.p, (size_t)close + 1);
+    }
+    ssize_t colon = bl_str_chr(name, ':');
+    return colon < 0 ? name : bl_str_of(name.p, (size_t)colon);
+}
+
+bl_str bl_upstream_tls_name(bl_upstream *u)
+{
+    const bl_upstream_tls *tls = u->conf->tls;
+
+    return without_port(tls->name ? bl_value_eval(u->r, tls->name) : u->host);
+}
+
+static bool may_be_asked_for(bl_str name)
+{
+    bl_addr addr;
+
+    return name.len != 0 && name.p[0] != '[' && !bl_addr_parse_ip(name, &addr);
+}
+
+void bl_upstream_tls_begin(bl_upstream *u, void (*done)(bl_conn *c, bool ok))
+{
+    const bl_upstream_tls *tls = u->conf->tls;
+    bl_str name = bl_upstream_tls_name(u);
+    SSL_SESSION *session = tls->session_reuse ? u->choice.peer->tls_session : NULL;
+
+    bl_tls_connect(u->link->conn, tls->client,
+                   tls->server_name && may_be_asked_for(name) ? name : BL_STR_NONE, session, done);
+}
+
+bool bl_upstream_tls_verified(bl_upstream *u)
+{
+    if (!u->conf->tls->verify)
+        return true;
+    const char *why = bl_tls_verify_error(u->link->conn, bl_upstream_tls_name(u));
+    if (why == NULL)
+        return true;
+    bl_log_write(BL_LOG_ERR, u->r->log, 0, "upstream SSL certificate verify error: %s", why);
+    return false;
+}
+
+/* Peers of one request's own have nobody to keep it for. */
+void bl_upstream_tls_save(bl_upstream *u)
+{
+    bl_conn *c = u->link->conn;
+
+    if (u->group == NULL || !u->conf->tls->session_reuse || u->choice.peer == NULL ||
+        c->tls == NULL)
+        return;
+    SSL_SESSION *session = SSL_get1_session(c->tls->ssl);
+    if (session == NULL)
+        return;
+    if (u->choice.peer->tls_session)
+        SSL_SESSION_free(u->choice.peer->tls_session);
+    u->choice.peer->tls_session = session;
+}

@@ -1,0 +1,28 @@
+/* TLS towards an upstream: the settings of a location (proxy_ssl_…), the name that is asked for and
+ * checked, sessions that are resumed. */
+#ifndef BL_HTTP_UPSTREAM_UPSTREAM_TLS_H
+#define BL_HTTP_UPSTREAM_UPSTREAM_TLS_H
+
+#include "event/tls.h"
+#include "http/value.h"
+
+struct bl_upstream;
+
+typedef struct bl_upstream_tls {
+    bl_tls_settings settings;
+    bl_value *name;
+    bl_array *certificates, *certificate_keys; /* bl_value *, when they have variables */
+    int server_name, verify, session_reuse;
+    bl_tls_client *client;
+} bl_upstream_tls;
+
+/* The handshake on u->link. */
+void bl_upstream_tls_begin(struct bl_upstream *u, void (*done)(bl_conn *c, bool ok));
+/* After it: is the peer who it should be? False: logged. */
+bool bl_upstream_tls_verified(struct bl_upstream *u);
+/* Keeps the session for the next connection to the same peer. */
+void bl_upstream_tls_save(struct bl_upstream *u);
+/* What a kept connection must agree in. */
+bl_str bl_upstream_tls_name(struct bl_upstream *u);
+
+#endif
