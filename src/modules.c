@@ -17,6 +17,10 @@
 #include "http/modules/map.h"
 #include "http/modules/autoindex.h"
 #include "http/modules/proxy.h"
+#include "http/modules/split_clients.h"
+#include "http/modules/empty_gif.h"
+#include "http/modules/random_index.h"
+#include "http/modules/secure_link.h"
 #include "http/modules/rewrite.h"
 #include "http/modules/ssl.h"
 #include "http/modules/static.h"
@@ -31,6 +35,7 @@
 #include "process/core.h"
 #include "process/features.h"
 
+// clang-format off
 static bl_module *const main_modules[] = {
     &bl_core_module,
     &bl_events_module,
@@ -38,7 +43,6 @@ static bl_module *const main_modules[] = {
     NULL,
 };
 
-// clang-format off
 static bl_module *const http_modules[] = {
     &bl_http_core_module,
     &bl_open_file_module,
@@ -50,6 +54,10 @@ static bl_module *const http_modules[] = {
     &bl_auth_basic_module,
     &bl_try_files_module,
     &bl_map_module,
+    &bl_secure_link_module,
+    &bl_random_index_module,
+    &bl_empty_gif_module,
+    &bl_split_clients_module,
     &bl_gunzip_module,
     &bl_gzip_static_module,
     &bl_charset_module,
@@ -69,7 +77,6 @@ static bl_module *const http_modules[] = {
     &bl_proxy_module,
     NULL,
 };
-// clang-format on
 
 static bl_module *const stream_modules[] = {
     NULL,
@@ -80,8 +87,14 @@ bl_module_list bl_http_modules = {.modules = http_modules};
 bl_module_list bl_stream_modules = {.modules = stream_modules};
 
 const char *const bl_feature_words[] = {
-    "--with-http_ssl_module",         "--with-http_gunzip_module", "--with-http_gzip_static_module",
-    "--with-http_stub_status_module", "--with-pcre-jit",           NULL,
+    "--with-http_ssl_module",
+    "--with-http_gunzip_module",
+    "--with-http_gzip_static_module",
+    "--with-http_random_index_module",
+    "--with-http_secure_link_module",
+    "--with-http_stub_status_module",
+    "--with-pcre-jit",
+    NULL,
 };
 
 const char *const bl_feature_modules[] = {
@@ -93,9 +106,15 @@ const char *const bl_feature_modules[] = {
 };
 
 const bl_filter *const bl_head_filter_order[] = {
-    &bl_not_modified_filter, &bl_lua_header_filter, &bl_headers_filter,
-    &bl_gunzip_filter,       &bl_charset_filter,    &bl_echo_filter,
-    &bl_gzip_filter,         &bl_range_filter,      NULL,
+    &bl_not_modified_filter,
+    &bl_lua_header_filter,
+    &bl_headers_filter,
+    &bl_gunzip_filter,
+    &bl_charset_filter,
+    &bl_echo_filter,
+    &bl_gzip_filter,
+    &bl_range_filter,
+    NULL,
 };
 
 const bl_filter *const bl_body_filter_order[] = {
@@ -107,3 +126,4 @@ const bl_filter *const bl_body_filter_order[] = {
     &bl_gzip_filter,
     NULL,
 };
+// clang-format on
