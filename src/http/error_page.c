@@ -211,6 +211,7 @@ bl_step bl_error_page(bl_request *r, int status)
 {
     if (status == 444 || status == 499 || r->output.head_sent || r->output.failed)
         return BL_CLOSE;
+    r->error_status = status;
     /* What a handler had set for its own response does not go out with an error; where a redirect
      * leads to does, and what a challenge asks for. */
     bl_str location = is_redirect(status) ? r->out.location : BL_STR_NONE;

@@ -17,18 +17,20 @@ static bl_status fail(bl_request *r)
 
 /* ------------------------------------------------------------- body */
 
-/* A response without body (HEAD, 304): the bytes go nowhere, the end mark stays. */
+/* A response without body (HEAD, 304): the bytes go nowhere, the marks stay. */
 static void drop_bytes(bl_request *r, bl_chain *chain)
 {
-    bool eof = false;
+    bool eof = false, flush = false;
 
     for (bl_buf *b; (b = bl_chain_shift(chain)) != NULL;) {
         eof |= b->eof;
+        flush |= b->flush;
         bl_buf_done(b);
     }
-    if (eof) {
+    if (eof || flush) {
         bl_buf *mark = bl_buf_mark(r->pool);
-        mark->eof = 1;
+        mark->eof = eof;
+        mark->flush = flush;
         bl_chain_push(chain, mark);
     }
 }
@@ -136,6 +138,13 @@ static bl_status run_head(bl_request *r)
     return status == BL_ERROR ? fail(r) : status;
 }
 
+/* Whatever an error page says of itself, it is the answer to the error. */
+static void take_error_status(bl_request *r)
+{
+    r->out.status = r->error_status >= 494 && r->error_status <= 497 ? 400 : r->error_status;
+    r->out.status_line = BL_STR_NONE;
+}
+
 bl_status bl_output_head(bl_request *r)
 {
     bl_output *o = &r->output;
@@ -145,6 +154,8 @@ bl_status bl_output_head(bl_request *r)
     o->begun = true;
     if (r->out.status == 0)
         r->out.status = 200;
+    if (BL_UNLIKELY(r->error_page) && r->error_status)
+        take_error_status(r);
     return run_head(r);
 }
 

@@ -327,7 +327,7 @@ bl_step bl_request_redirect(bl_request *r, bl_str uri, bl_str args)
     r->add_uri_to_alias = false;
     forget_ctx(r);
     r->loc = r->server->loc;
-    r->at = skip_phase(r, BL_PHASE_SERVER_REWRITE);
+    r->at = r->loc->program;
     return BL_JUMP;
 }
 

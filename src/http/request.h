@@ -212,8 +212,8 @@ void bl_request_abort(bl_request *r);
  * of the loop's turn when called from within the request itself. */
 void bl_request_wake(bl_request *r, bl_step step);
 
-/* Goes to another place of the same server: uri and args (p NULL: none), from find_location on
- * (with server_rewrite skipped). Returns what the step has to return: BL_JUMP or a status (500 on a
+/* Goes to another place of the same server: uri and args (p NULL: none), from server_rewrite
+ * on. Returns what the step has to return: BL_JUMP or a status (500 on a
  * cycle). */
 bl_step bl_request_redirect(bl_request *r, bl_str uri, bl_str args);
 bl_step bl_request_redirect_named(bl_request *r, bl_str name);

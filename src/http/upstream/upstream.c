@@ -555,6 +555,24 @@ static void on_body_ready(bl_request *r)
     bl_upstream_resume(r->upstream);
 }
 
+/* What streams is kept as well while it is small: for $request_body, and for who handles the
+ * request when this upstream could not. */
+static void keep_copy(bl_upstream *u, bl_str piece)
+{
+    size_t size = (size_t)u->r->loc->core->client_body_buffer_size;
+
+    if (u->copy_too_large)
+        return;
+    if (u->copy == NULL)
+        u->copy = bl_buf_new(u->r->pool, size);
+    if ((size_t)(u->copy->end - u->copy->last) < piece.len) {
+        u->copy_too_large = true;
+        u->copy = NULL;
+        return;
+    }
+    u->copy->last = bl_str_put(u->copy->last, piece);
+}
+
 /* The next piece of a streamed body, framed. */
 static bl_status stream_more(bl_upstream *u, int *refusal)
 {
@@ -564,8 +582,12 @@ static bl_status stream_more(bl_upstream *u, int *refusal)
 
     if (status != BL_OK)
         return status;
-    if (piece.len)
+    if (piece.len) {
         u->stream_begun = true;
+        keep_copy(u, piece);
+    }
+    if (end && u->copy)
+        bl_chain_push(&u->r->body.data, u->copy);
     u->stream_over = end;
     if (u->stream_chunked)
         u->module->codec->frame_body(u, piece, end, &u->out);

@@ -181,6 +181,8 @@ struct bl_upstream {
     bool stream_body;         /* passed on as it comes */
     bool stream_chunked;
     bool stream_begun, stream_over;
+    bl_buf *copy; /* of a streamed body, while it is small */
+    bool copy_too_large;
     bool prepared;
     bool sent_all;
     bool request_sent; /* something of it */

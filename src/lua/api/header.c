@@ -228,6 +228,7 @@ int bl_lua_ffi_set_status(int status)
         return 0;
     }
     r->out.status = status;
+    r->error_status = 0;
     r->out.status_line = BL_STR_NONE;
     if (bl_status_line(status).p == NULL)
         r->out.status_line = bl_pool_printf(r->pool, "%d ", status);
