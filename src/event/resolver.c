@@ -307,8 +307,10 @@ static void deliver(entry *e, uint64_t lifetime)
     copy.addrs = bl_alloc(bl_size_mul(BL_MAX(e->count, 1u), sizeof *e->addrs));
     if (e->count)
         memcpy(copy.addrs, e->addrs, e->count * sizeof *e->addrs);
-    BL_LIST_EACH (it, &asks)
+    BL_LIST_EACH (it, &asks) {
         BL_CONTAINER(it, bl_resolve, link)->entry = NULL;
+        e->turn++;
+    }
     if (e->status == BL_RESOLVE_OK && lifetime > 0) {
         e->state = CACHED;
         e->expires = bl_now_ms() + lifetime;
