@@ -302,10 +302,15 @@ bl_status bl_body_stream(bl_request *r, bl_str *to, bool *end, int *status,
     return BL_OK;
 }
 
-void bl_body_discard(bl_request *r)
+bl_step bl_body_discard(bl_request *r)
 {
+    if (r->body.discarded || r->body.whole || !r->body.expected || !bl_request_is_main(r))
+        return BL_NEXT;
     r->body.discarded = true;
     r->body.on_ready = NULL;
+    if (r->codec->discard_body == NULL || r->codec->discard_body(r) != BL_ERROR)
+        return BL_NEXT;
+    return r->body.status ? r->body.status : 400;
 }
 
 /* ------------------------------------------------------------- the body as a whole */

@@ -24,9 +24,10 @@ void bl_body_want(bl_request *r, int how);
 bl_status bl_body_stream(bl_request *r, bl_str *to, bool *end, int *status,
                          void (*ready)(bl_request *r));
 
-/* Throws away what is to come, without reading more than is needed to keep the connection. Done for
- * every request at its end. */
-void bl_body_discard(bl_request *r);
+/* For a handler that has no use for the body, before it answers: what has come of it is looked at,
+ * a client that waits for a 100 gets it, and the rest is dropped at the end of the exchange as far
+ * as the connection is worth it. BL_NEXT, or the status of a body that is malformed. */
+bl_step bl_body_discard(bl_request *r);
 
 /* The whole body as one string in the request's pool; false: it is in a file (or not read). */
 bool bl_body_string(bl_request *r, bl_str *to);

@@ -21,6 +21,10 @@ typedef struct bl_codec {
      * codec calls r->body.on_ready when there is. BL_ERROR: r->body.status says which 4xx. */
     bl_status (*read_body)(bl_request *r, bl_str *to, bool *end);
 
+    /* The body is not wanted: takes what has been received of it. BL_ERROR: that was malformed,
+     * r->body.status says which 4xx. May be NULL. */
+    bl_status (*discard_body)(bl_request *r);
+
     /* The response is whole and sent (or `broken`): the exchange ends, the connection `c` serves
      * the next or is closed. r->conn may already be a copy that outlives it. */
     void (*finish)(bl_request *r, bl_conn *c, bool broken);

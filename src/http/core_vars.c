@@ -4,6 +4,7 @@
 #include "event/proxy_protocol.h"
 #include "http/body.h"
 #include "http/core_module.h"
+#include "http/credentials.h"
 #include "http/parse.h"
 #include "http/variable.h"
 #include "http/version.h"
@@ -37,6 +38,45 @@ static bool seconds(bl_request *r, uint64_t ms, bl_str *value)
 {
     *value = bl_pool_printf(r->pool, "%llu.%03llu", (unsigned long long)(ms / 1000),
                             (unsigned long long)(ms % 1000));
+    return true;
+}
+
+/* As a field's name in a family: each '_' matches '-' or '_'. */
+static bool matches_member(bl_str name, bl_str member)
+{
+    if (name.len != member.len)
+        return false;
+    for (size_t i = 0; i < name.len; i++) {
+        char c = bl_lower(name.p[i]);
+        if (c == '-')
+            c = '_';
+        if (c != bl_lower(member.p[i]))
+            return false;
+    }
+    return true;
+}
+
+static bool join_fields(bl_request *r, const bl_headers *headers, bl_str member, bl_str separator,
+                        bl_str *value)
+{
+    const bl_header *first = NULL;
+    bool several = false;
+
+    BL_HEADERS_EACH(h, headers)
+    {
+        if (!matches_member(h->name, member))
+            continue;
+        several = first != NULL;
+        if (several)
+            break;
+        first = h;
+    }
+    if (first == NULL)
+        return false;
+    if (several)
+        *value = bl_headers_join(headers, r->pool, first->name, separator);
+    else
+        *value = first->value;
     return true;
 }
 
@@ -206,7 +246,9 @@ GET(get_request_completion)
 
 GET(get_remote_user)
 {
-    return text(r->main->realm_user, value) || text(r->realm_user, value);
+    bl_str password;
+
+    return text(r->main->realm_user, value) || bl_credentials(r, value, &password);
 }
 
 GET(get_limit_rate)
@@ -286,6 +328,14 @@ GET(get_sent_location)
     return text(r->out.location, value);
 }
 
+GET(get_sent_accept_ranges)
+{
+    if (!r->out.accept_ranges || r->out.no_range)
+        return join_fields(r, &r->out.headers, BL_STR("accept_ranges"), BL_STR(", "), value);
+    *value = BL_STR("bytes");
+    return true;
+}
+
 GET(get_sent_last_modified)
 {
     if (r->out.last_modified < 0)
@@ -326,45 +376,6 @@ GET(get_sent_transfer_encoding)
 /* ------------------------------------------------------------- header fields, arguments, cookies
  */
 
-/* As a field's name in a family: each '_' matches '-' or '_'. */
-static bool matches_member(bl_str name, bl_str member)
-{
-    if (name.len != member.len)
-        return false;
-    for (size_t i = 0; i < name.len; i++) {
-        char c = bl_lower(name.p[i]);
-        if (c == '-')
-            c = '_';
-        if (c != bl_lower(member.p[i]))
-            return false;
-    }
-    return true;
-}
-
-static bool join_fields(bl_request *r, const bl_headers *headers, bl_str member, bl_str separator,
-                        bl_str *value)
-{
-    const bl_header *first = NULL;
-    bool several = false;
-
-    BL_HEADERS_EACH(h, headers)
-    {
-        if (!matches_member(h->name, member))
-            continue;
-        several = first != NULL;
-        if (several)
-            break;
-        first = h;
-    }
-    if (first == NULL)
-        return false;
-    if (several)
-        *value = bl_headers_join(headers, r->pool, first->name, separator);
-    else
-        *value = first->value;
-    return true;
-}
-
 GET(get_http_field)
 {
     bl_str separator = bl_str_ieq(member, BL_STR("cookie")) ? BL_STR("; ") : BL_STR(", ");
@@ -390,9 +401,7 @@ GET(get_etag_sent)
 
 GET(get_content_type)
 {
-    bl_header *h = bl_headers_known(&r->in, BL_H_CONTENT_TYPE);
-
-    return h && text(h->value, value);
+    return join_fields(r, &r->in, BL_STR("content_type"), BL_STR(", "), value);
 }
 
 GET(get_arg)
@@ -637,6 +646,7 @@ static const bl_variable rows[] = {
     VOLATILE("sent_http_content_length", get_sent_content_length),
     VOLATILE("sent_http_location", get_sent_location),
     VOLATILE("sent_http_last_modified", get_sent_last_modified),
+    VOLATILE("sent_http_accept_ranges", get_sent_accept_ranges),
     VOLATILE("sent_http_connection", get_sent_connection),
     VOLATILE("sent_http_keep_alive", get_sent_keep_alive),
     VOLATILE("sent_http_transfer_encoding", get_sent_transfer_encoding),

@@ -13,6 +13,7 @@
  */
 #include "http/location.h"
 #include "http/core_module.h"
+#include "http/escape.h"
 #include "http/request.h"
 #include "http/server.h"
 #include "http/value.h"
@@ -258,7 +259,7 @@ void bl_location_enter(bl_request *r, bl_location *loc)
 /* A URI that lacks only the slash of its location. */
 static bl_step redirect_to_slash(bl_request *r)
 {
-    bl_str parts[] = {r->loc->name, BL_STR("?"), r->args};
+    bl_str parts[] = {bl_escape_uri(r->pool, r->loc->name, BL_ESCAPE_PATH), BL_STR("?"), r->args};
 
     r->out.location = bl_pool_concat(r->pool, parts, r->args.len ? 3 : 1);
     return 301;

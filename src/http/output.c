@@ -1,4 +1,5 @@
 #include "http/output.h"
+#include "http/body.h"
 #include "http/error_page.h"
 #include "http/request.h"
 #include "http/subrequest.h"
@@ -210,6 +211,10 @@ bl_status bl_output_late(bl_request *r, bl_chain *chain)
 
 bl_step bl_output_text(bl_request *r, int status, bl_str content_type, bl_str body)
 {
+    bl_step discarded = bl_body_discard(r);
+    if (BL_UNLIKELY(discarded != BL_NEXT))
+        return discarded;
+
     bl_chain chain;
     bl_buf *b = body.len ? bl_buf_ref(r->pool, body) : bl_buf_mark(r->pool);
 

@@ -185,7 +185,7 @@ struct bl_request {
     /* A waiting handler's wish to know: called when the client is gone or the worker must end.
      * After it the request must be woken soon. NULL: the request runs on regardless. */
     void (*client_gone)(bl_request *r);
-    void *waiter;                                          /* for whoever waits */
+    void *waiter;                 /* for whoever waits */
     struct bl_upstream *upstream; /* of the handler that passes it on; the last one, if several */
     char *(*log_more)(bl_request *r, char *at, char *end); /* adds "upstream: …" to log lines */
     bl_timer timer;                                        /* auth_delay, limit_rate … */

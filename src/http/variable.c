@@ -75,7 +75,7 @@ static void add_family(bl_var_table *t, bl_variable *v)
 static const bl_variable *find_family(const bl_var_table *t, bl_str name)
 {
     BL_ARRAY_EACH (bl_variable *, v, &t->families) {
-        if (name.len > (*v)->name.len && bl_str_istarts(name, (*v)->name))
+        if (name.len >= (*v)->name.len && bl_str_istarts(name, (*v)->name))
             return *v;
     }
     return NULL;

@@ -5,6 +5,7 @@
 #include "http/modules/auth_basic.h"
 #include "core/base64.h"
 #include "http/core_module.h"
+#include "http/credentials.h"
 #include "http/phases.h"
 #include "http/request.h"
 #include "http/value.h"
@@ -266,25 +267,6 @@ static bl_step challenge(bl_request *r, bl_str realm)
     return 401;
 }
 
-/* "Basic BASE64" → user and password; false: none that could be understood. */
-static bool credentials(bl_request *r, bl_str *user, bl_str *password)
-{
-    bl_header *h = bl_headers_known(&r->in, BL_H_AUTHORIZATION);
-
-    if (h == NULL || !bl_str_istarts(h->value, BL_STR("Basic ")))
-        return false;
-    bl_str encoded = bl_str_trim(behind(h->value, 6));
-    char *text = bl_pool_bytes(r->pool, encoded.len + 4);
-    ssize_t len = bl_base64_decode(text, encoded, false, false);
-    bl_str both = bl_str_of(text, len < 0 ? 0 : (size_t)len);
-    ssize_t colon = bl_str_chr(both, ':');
-    if (colon < 0)
-        return false;
-    *user = bl_str_of(text, (size_t)colon);
-    *password = behind(both, (size_t)colon + 1);
-    return user->len != 0;
-}
-
 static bl_str file_of(bl_request *r, const settings *s)
 {
     bl_str path = bl_value_eval_z(r, s->file);
@@ -302,7 +284,7 @@ static bl_step check(bl_request *r)
 
     if (bl_str_eq(realm, BL_STR("off")))
         return BL_NEXT;
-    if (!credentials(r, &user, &password)) {
+    if (!bl_credentials(r, &user, &password)) {
         bl_log_write(BL_LOG_INFO, r->log, 0,
                      "no user/password was provided for basic authentication");
         return challenge(r, realm);

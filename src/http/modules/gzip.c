@@ -130,7 +130,7 @@ static bool is_worth_it(bl_request *r, const settings *s)
 {
     int status = r->out.status;
 
-    if ((status != 200 && status != 403 && status != 404) || r->head_only || is_encoded(r))
+    if ((status != 200 && status != 403 && status != 404) || is_encoded(r))
         return false;
     if (r->out.content_length >= 0 && r->out.content_length < s->min_length)
         return false;
@@ -238,6 +238,7 @@ static bl_step gzip_head(bl_request *r)
     bl_headers_add(&r->out.headers, r->pool, BL_STR("Content-Encoding"), BL_STR("gzip"));
     r->out.content_length = -1;
     r->out.accept_ranges = false;
+    bl_headers_remove(&r->out.headers, BL_STR("Accept-Ranges"));
     r->filter_in_memory = true;
     weaken_etag(r);
     return BL_NEXT;

@@ -60,13 +60,8 @@ static bool try(bl_request *r, bl_str name, bool folder)
     bl_request_set_uri(r, uri_of(r, name));
     found = bl_request_path(r, &path, &root_len, 0) &&
             bl_open_file_get(r, path, BL_OPEN_FILE_TEST, &info) && S_ISDIR(info.mode) == folder;
-    if (found) {
-        if (folder) {
-            bl_str parts[] = {r->uri, BL_STR("/")};
-            bl_request_set_uri(r, bl_pool_concat(r->pool, parts, 2));
-        }
-        return true;
-    }
+    if (found)
+        return true; /* a folder without its slash is redirected by whoever serves it */
     r->uri = before;
     r->exten = exten;
     r->add_uri_to_alias = added;

@@ -325,14 +325,12 @@ static int check_known(bl_h1 *h, bl_header_id id, const bl_header *before)
     case BL_H_HOST:
     case BL_H_CONTENT_LENGTH:
     case BL_H_TRANSFER_ENCODING:
-    case BL_H_CONTENT_TYPE:
+    case BL_H_CONTENT_RANGE:
     case BL_H_EXPECT:
-    case BL_H_UPGRADE:
     case BL_H_IF_MODIFIED_SINCE:
     case BL_H_IF_UNMODIFIED_SINCE:
     case BL_H_IF_MATCH:
     case BL_H_IF_NONE_MATCH:
-    case BL_H_RANGE:
     case BL_H_IF_RANGE:
     case BL_H_AUTHORIZATION:
         if (before == NULL)
@@ -731,6 +729,7 @@ const bl_codec bl_codec_h1 = {
     .send_head = bl_h1_send_head,
     .send_body = bl_h1_send_body,
     .read_body = bl_h1_read_body,
+    .discard_body = bl_h1_discard_body,
     .finish = h1_finish,
     .send_interim = bl_h1_send_interim,
     .take_over = h1_take_over,

@@ -68,6 +68,7 @@ bl_status bl_h1_read_body(bl_request *r, bl_str *to, bool *end);
 /* Reads and drops what is left of the body. BL_OK: it is gone; BL_AGAIN: more than is worth it is
  * to come; BL_ERROR. */
 bl_status bl_h1_drop_body(bl_h1 *h);
+bl_status bl_h1_discard_body(bl_request *r);
 void bl_h1_watch(bl_request *r, bool on);
 void bl_h1_body_on_readable(bl_io *io);
 

@@ -150,6 +150,21 @@ bl_status bl_h1_read_body(bl_request *r, bl_str *to, bool *end)
     }
 }
 
+bl_status bl_h1_discard_body(bl_request *r)
+{
+    bl_h1 *h = r->exchange;
+    bl_status status = BL_OK;
+    bl_str piece;
+    bool end = false;
+
+    if (r->expect_100 && h->pos == h->last && bl_h1_send_interim(r, 100) == BL_ERROR)
+        return bad_body(h, 400);
+    r->expect_100 = false;
+    while (status == BL_OK && !h->body_whole && h->pos < h->last)
+        status = take(h, &piece, &end);
+    return status;
+}
+
 bl_status bl_h1_drop_body(bl_h1 *h)
 {
     size_t dropped = 0;
