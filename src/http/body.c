@@ -304,7 +304,8 @@ bl_status bl_body_stream(bl_request *r, bl_str *to, bool *end, int *status,
 
 bl_step bl_body_discard(bl_request *r)
 {
-    if (r->body.discarded || r->body.whole || !r->body.expected || !bl_request_is_main(r))
+    if (r->body.discarded || !bl_request_is_main(r) ||
+        ((r->body.whole || !r->body.expected) && !r->expect_100))
         return BL_NEXT;
     r->body.discarded = true;
     r->body.on_ready = NULL;

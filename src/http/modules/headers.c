@@ -96,7 +96,7 @@ static void expect_trailers(bl_request *r, const settings *s, bool usual)
         return;
     BL_ARRAY_EACH (field, f, s->trailers) {
         if (usual || f->always) {
-            r->out.content_length = -1;
+            r->out.expect_trailers = true;
             return;
         }
     }

@@ -157,7 +157,7 @@ bl_status bl_h1_discard_body(bl_request *r)
     bl_str piece;
     bool end = false;
 
-    if (r->expect_100 && h->pos == h->last && bl_h1_send_interim(r, 100) == BL_ERROR)
+    if (r->expect_100 && bl_h1_send_interim(r, 100) == BL_ERROR)
         return bad_body(h, 400);
     r->expect_100 = false;
     while (status == BL_OK && !h->body_whole && h->pos < h->last)

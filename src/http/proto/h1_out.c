@@ -134,6 +134,8 @@ static void decide_framing(bl_request *r)
         r->keepalive = false;
         return;
     }
+    if (r->out.expect_trailers && r->http_version >= 1001 && r->loc->core->chunked && !r->head_only)
+        r->out.content_length = -1;
     if (r->out.content_length >= 0 || r->head_only)
         return;
     if (r->http_version >= 1001 && r->loc->core->chunked)
