@@ -266,6 +266,9 @@ bl_step bl_body_read(bl_request *r, void (*then)(bl_request *r, bl_step step))
         return BL_NEXT;
     if (!r->body.expected) {
         r->body.whole = true;
+        if (r->expect_100 && r->codec->send_interim && r->codec->send_interim(r, 100) == BL_ERROR)
+            return BL_CLOSE;
+        r->expect_100 = false;
         return BL_NEXT;
     }
     reader->then = then;
