@@ -141,9 +141,7 @@ bl_step bl_error_page_builtin(bl_request *r, int status)
 
     if (ends_keepalive(status))
         r->keepalive = false;
-    if (r->error_status == 0)
-        r->error_status = status;
-    r->out.status = sent;
+    r->error_status = r->out.status = sent;
     if (status == 204 || status == 304 || status < 200) {
         r->out.content_type = BL_STR_NONE;
         return bl_output_end(r);

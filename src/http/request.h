@@ -74,6 +74,7 @@ typedef struct bl_response {
     bl_headers trailers;
     bool accept_ranges;      /* ranges may be served from this body */
     bool no_range;           /* … but not here (gzip, subrequest) */
+    bool expect_trailers;    /* something follows the body: it is to be framed for that */
     bool no_date, no_server; /* replaced through `headers` */
     bool no_modified;        /* not_modified has nothing to say */
     off_t range_offset;      /* of the body in the whole content (slices) */

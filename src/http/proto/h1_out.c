@@ -127,9 +127,13 @@ static void decide_framing(bl_request *r)
 
     if (bodiless) {
         r->head_only = true;
-        if (status == 204)
-            r->out.content_length = -1;
+        if (status == 204) {
+            r->out.content_length = r->out.last_modified = -1;
+            r->out.content_type = BL_STR_NONE;
+        }
     }
+    if (r->out.expect_trailers && r->http_version >= 1001 && r->loc->core->chunked)
+        r->out.content_length = -1;
     if (status == 101) {
         r->keepalive = false;
         return;
