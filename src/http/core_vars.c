@@ -383,14 +383,6 @@ GET(get_http_field)
     return join_fields(r, &r->in, member, separator, value);
 }
 
-GET(get_sent_accept_ranges)
-{
-    if (!r->out.accept_ranges)
-        return join_fields(r, &r->out.headers, BL_STR("accept_ranges"), BL_STR(", "), value);
-    *value = BL_STR("bytes");
-    return true;
-}
-
 GET(get_sent_field)
 {
     return join_fields(r, &r->out.headers, member, BL_STR(", "), value);
@@ -659,7 +651,6 @@ static const bl_variable rows[] = {
     VOLATILE("sent_http_keep_alive", get_sent_keep_alive),
     VOLATILE("sent_http_transfer_encoding", get_sent_transfer_encoding),
     VOLATILE("sent_http_etag", get_etag_sent),
-    VOLATILE("sent_http_accept_ranges", get_sent_accept_ranges),
     {BL_STR_INIT("http_"), get_http_field, NULL, NULL, BL_VAR_PREFIX},
     {BL_STR_INIT("sent_http_"), get_sent_field, NULL, NULL, BL_VAR_PREFIX | BL_VAR_VOLATILE},
     {BL_STR_INIT("sent_trailer_"), get_sent_trailer, NULL, NULL, BL_VAR_PREFIX | BL_VAR_VOLATILE},
