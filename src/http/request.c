@@ -279,7 +279,7 @@ void bl_request_refuse(bl_request *r, int status)
     r->loc = r->server->loc;
     r->at = r->loc->program;
     if (r->uri.p == NULL)
-        r->uri = r->raw_uri;
+        r->uri = BL_STR("");
     run(r, bl_error_page_refuse(r, status));
 }
 
