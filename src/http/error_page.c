@@ -141,11 +141,7 @@ bl_step bl_error_page_builtin(bl_request *r, int status)
 
     if (ends_keepalive(status))
         r->keepalive = false;
-    if (r->error_status == 0)
-        r->error_status = status;
-    r->out.status = sent;
-    if (status == 204 && r->error_page)
-        return bl_output_text(r, status, BL_STR_NONE, BL_STR_NONE); /* with the error's status */
+    r->error_status = r->out.status = sent;
     if (status == 204 || status == 304 || status < 200) {
         r->out.content_type = BL_STR_NONE;
         return bl_output_end(r);
@@ -213,8 +209,7 @@ bl_step bl_error_page(bl_request *r, int status)
 {
     if (status == 444 || status == 499 || r->output.head_sent || r->output.failed)
         return BL_CLOSE;
-    if (status >= 300 || !r->error_page)
-        r->error_status = status; /* else the error that the page is for */
+    r->error_status = status;
     /* What a handler had set for its own response does not go out with an error; where a redirect
      * leads to does, and what a challenge asks for. */
     bl_str location = is_redirect(status) ? r->out.location : BL_STR_NONE;

@@ -250,6 +250,12 @@ bl_status bl_output_flush(bl_request *r)
     return send_mark(r, false);
 }
 
+void bl_output_no_ranges(bl_request *r)
+{
+    r->out.accept_ranges = false;
+    bl_headers_remove(&r->out.headers, BL_STR("Accept-Ranges"));
+}
+
 void bl_output_reset(bl_request *r)
 {
     bl_output *o = &r->output;

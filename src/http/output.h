@@ -53,6 +53,9 @@ void bl_output_resume(bl_request *r, bl_step step, bl_chain *out);
 /* For codecs: their queue has drained (or the client is gone). */
 void bl_output_drained(bl_request *r, bl_status status);
 
+/* For filters that change a body: its ranges can't be asked for any more, whoever offered that. */
+void bl_output_no_ranges(bl_request *r);
+
 /* Forgets a response that was begun but of which no byte has left: for error pages. */
 void bl_output_reset(bl_request *r);
 

@@ -22,6 +22,7 @@ location / {
 }
 --- perl
 $server->get($_, X => "q\"\\\x01\x7f") for '/one', '/two?log=1', '/three?log=0', '/off';
+$server->stop; # a line is written when the client has its response already
 sub lines { open my $in, '<', $server->path("logs/$_[0].log") or die "$_[0]: $!"; my @l = <$in>; chomp @l; \@l }
 is_deeply lines('a'), [map { qq(GET /$_ 200 "q\\x22\\x5C\\x01\\x7F" -) } qw(one two three)], 'default escapes';
 is lines('json')->[0], qq({"x":"q\\"\\\\\\u0001\x7f","n":""}), 'JSON';
@@ -64,6 +65,7 @@ location / { access_log logs/$arg_f.log; return 200 x; }
 location /cached { open_log_file_cache max=2 min_uses=1; access_log logs/c_$arg_f.log; return 200 x; }
 --- perl
 $server->get("/?f=$_"), $server->get("/cached?f=$_") for qw(a b a);
+$server->stop;
 sub count { open my $in, '<', $server->path("logs/$_[0].log") or return 0; my @l = <$in>; scalar @l }
 is count($_), 2, $_ for qw(a c_a);
 is count($_), 1, $_ for qw(b c_b);

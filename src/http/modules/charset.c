@@ -56,7 +56,7 @@ static void begin_recoding(bl_request *r, const direction *d)
     r->filter_in_memory = true;
     if (!bl_charset_map_keeps_length(d->map)) {
         r->out.content_length = -1;
-        r->out.accept_ranges = false;
+        bl_output_no_ranges(r);
     }
 }
 

@@ -145,7 +145,7 @@ static bool read_end(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_conf
 static bl_step head(bl_request *r)
 {
     r->out.content_length = -1;
-    r->out.accept_ranges = false;
+    bl_output_no_ranges(r);
     r->out.last_modified = -1;
     r->out.etag = BL_STR_NONE;
     return BL_NEXT;

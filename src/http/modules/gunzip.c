@@ -58,7 +58,7 @@ static bl_step head(bl_request *r)
         return BL_CLOSE;
     bl_headers_remove(&r->out.headers, BL_STR("Content-Encoding"));
     r->out.content_length = -1;
-    r->out.accept_ranges = false;
+    bl_output_no_ranges(r);
     r->filter_in_memory = true;
     if (r->out.etag.len && !bl_str_starts(r->out.etag, BL_STR("W/"))) {
         bl_str parts[] = {BL_STR("W/"), r->out.etag};

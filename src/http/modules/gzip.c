@@ -5,6 +5,7 @@
 #include "http/modules/gzip.h"
 #include "http/core_module.h"
 #include "http/mime.h"
+#include "http/output.h"
 #include "http/parse.h"
 #include "http/value.h"
 #include "http/variable.h"
@@ -230,15 +231,16 @@ static bl_step gzip_head(bl_request *r)
     bl_gzip_add_vary(r);
     if (!bl_gzip_is_ok(r))
         return BL_NEXT;
-    state *st = state_take((int)s->level);
-    if (st == NULL)
-        return BL_NEXT;
-    bl_pool_cleanup(r->pool, state_give, st);
-    bl_request_set_ctx(r, &bl_gzip_module, st);
+    if (!r->head_only) { /* of a HEAD request's response only the head is other than it was */
+        state *st = state_take((int)s->level);
+        if (st == NULL)
+            return BL_NEXT;
+        bl_pool_cleanup(r->pool, state_give, st);
+        bl_request_set_ctx(r, &bl_gzip_module, st);
+    }
     bl_headers_add(&r->out.headers, r->pool, BL_STR("Content-Encoding"), BL_STR("gzip"));
     r->out.content_length = -1;
-    r->out.accept_ranges = false;
-    bl_headers_remove(&r->out.headers, BL_STR("Accept-Ranges"));
+    bl_output_no_ranges(r);
     r->filter_in_memory = true;
     weaken_etag(r);
     return BL_NEXT;

@@ -89,17 +89,13 @@ static void add(bl_request *r, const field *f)
         bl_headers_add(&r->out.headers, r->pool, f->name, value);
 }
 
-/* Will there be trailers? Then the body has to be framed so that something can follow it. */
-static void expect_trailers(bl_request *r, const settings *s, bool usual)
+static bool has_trailers(const settings *s, bool usual)
 {
-    if (r->http_version != 1001 || !r->loc->core->chunked || r->head_only)
-        return;
     BL_ARRAY_EACH (field, f, s->trailers) {
-        if (usual || f->always) {
-            r->out.expect_trailers = true;
-            return;
-        }
+        if (usual || f->always)
+            return true;
     }
+    return false;
 }
 
 static bl_step head(bl_request *r)
@@ -115,8 +111,7 @@ static bl_step head(bl_request *r)
         if (usual || f->always)
             add(r, f);
     }
-    if (s->trailers)
-        expect_trailers(r, s, usual);
+    r->out.expect_trailers |= has_trailers(s, usual);
     return BL_NEXT;
 }
 

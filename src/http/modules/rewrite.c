@@ -445,7 +445,7 @@ static bool read_return(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_c
                              BL_STR_ARG(bl_conf_arg(node, 1)));
     if (node->count == 3)
         return add_return(cf, node, (int)status, 2);
-    bool bare = status >= 200 && status < 300 && status != 204;
+    bool bare = status >= 200 && status < 300;
     op *o = add_op(cf, bare ? run_return_text : run_return_status);
     o->status = (int)status;
     o->value = &empty;

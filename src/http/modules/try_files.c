@@ -45,7 +45,8 @@ static bl_str uri_of(bl_request *r, bl_str name)
     return bl_pool_concat(r->pool, parts, 2);
 }
 
-/* Is it there? Then it is the request's URI, else that stays as it was. */
+/* Is it there? Then it is the request's URI (a folder's without the slash), else that stays as it
+ * was. */
 static bool try(bl_request *r, bl_str name, bool folder)
 {
     bool alias_all = r->loc->core->root.alias && r->loc->core->root.covers == BL_ALIAS_ALL;

@@ -127,8 +127,10 @@ static void decide_framing(bl_request *r)
 
     if (bodiless) {
         r->head_only = true;
-        if (status == 204)
-            r->out.content_length = -1;
+        if (status == 204) {
+            r->out.content_length = r->out.last_modified = -1;
+            r->out.content_type = BL_STR_NONE;
+        }
     }
     if (status == 101) {
         r->keepalive = false;
