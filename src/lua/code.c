@@ -18,19 +18,22 @@ static bl_str without(bl_str name, bl_str suffix)
     return name;
 }
 
-static bl_str file_name(bl_str path)
-{
-    char *slash = memrchr(path.p, '/', path.len);
-
-    return slash ? bl_str_of(slash + 1, path.len - (size_t)(slash + 1 - path.p)) : path;
-}
-
+/* "=access_by_lua(nginx.conf:42)": the file as seen from the configuration's folder, cut at its
+ * front to what Lua shows of a name. */
 static const char *chunk_name(bl_conf *cf, const bl_conf_node *node, int line)
 {
     bl_str name = without(bl_conf_arg(node, 0), BL_STR("_block"));
+    bl_str file = node->file->path, folder = cf->generation->conf_prefix;
+    bl_str place = bl_pool_printf(cf->pool, ":%d)", line);
+    size_t room = LUA_IDSIZE - 1 - BL_MIN(name.len + 1 + place.len, (size_t)LUA_IDSIZE - 8);
+    bool cut;
 
-    return bl_pool_printf(cf->pool, "=%.*s(%.*s:%d)", BL_STR_ARG(name),
-                          BL_STR_ARG(file_name(node->file->path)), line)
+    if (bl_str_starts(file, folder))
+        file = bl_str_of(file.p + folder.len, file.len - folder.len);
+    if ((cut = file.len > room) == true)
+        file = bl_str_of(file.p + file.len - (room - 3), room - 3);
+    return bl_pool_printf(cf->pool, "=%.*s(%s%.*s%s", BL_STR_ARG(name), cut ? "..." : "",
+                          BL_STR_ARG(file), place.p)
         .p;
 }
 
@@ -163,10 +166,11 @@ static int load_file(lua_State *L, bl_str path)
     bl_str text;
 
     if (!read_file(path.p, &text)) {
+        int err = errno;
         bl_log_write(BL_LOG_ERR, bl_lua_log(), 0,
                      "failed to load external Lua file \"%.*s\": cannot open %.*s: %s",
-                     BL_STR_ARG(path), BL_STR_ARG(path), strerror(errno));
-        return 404;
+                     BL_STR_ARG(path), BL_STR_ARG(path), strerror(err));
+        return err == ENOENT || err == ENOTDIR ? 404 : 503;
     }
     lua_pushfstring(L, "@%s", path.p);
     int code = bl_lua_code_load(L, skip_shebang(text), lua_tostring(L, -1));

@@ -21,13 +21,21 @@ typedef struct bl_filter_run {
 
 static bl_step head_result(bl_run *run)
 {
+    bl_request *r = run->request;
     bl_outcome outcome = run->outcome;
     int status = run->status;
 
     bl_run_free(run);
     if (outcome == BL_RUN_RETURNED || (outcome == BL_RUN_EXIT && status == 0))
         return BL_NEXT;
-    return outcome == BL_RUN_EXIT && status >= 200 ? status : BL_CLOSE;
+    if (outcome != BL_RUN_EXIT || status < 200)
+        return BL_CLOSE;
+    if (status >= 300 && status != 444)
+        return status;
+    r->out.status = status; /* with an empty body */
+    r->out.content_length = 0;
+    r->head_only = true;
+    return BL_NEXT;
 }
 
 static void head_done(bl_run *run)
@@ -43,6 +51,8 @@ static bl_step filter_head(bl_request *r)
 
     if (ctx->vm == NULL)
         return BL_CLOSE;
+    if (r->output.replaced) /* by what the filter itself has asked for */
+        return BL_NEXT;
     bl_run *run = bl_run_new(ctx->vm, r, BL_LUA_HEADER_FILTER, head_done);
     if (bl_lua_code_push(SETTINGS(r)->header_filter, ctx->vm, r, run->entry->L) != 0) {
         bl_run_free(run);

@@ -27,3 +27,5 @@ ndk = {
         end,
     }),
 }
+
+package.loaded.ndk = ndk

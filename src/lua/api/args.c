@@ -166,11 +166,11 @@ bool bl_args_decode(lua_State *L, bl_str text, int max)
         ssize_t equals = bl_str_chr(pair, '=');
         bl_str key = equals < 0 ? pair : bl_str_of(pair.p, (size_t)equals);
         at = stop + 1;
-        if (key.len == 0)
-            continue;
         if (max && count == max)
             return false;
         count++;
+        if (key.len == 0)
+            continue;
         push_decoded(L, key);
         if (equals < 0)
             lua_pushboolean(L, true);

@@ -60,6 +60,12 @@ static int l_discard_body(lua_State *L)
 
 /* ------------------------------------------------------------- what was read */
 
+static int push_nil(lua_State *L)
+{
+    lua_pushnil(L);
+    return 1;
+}
+
 static int l_get_body_data(lua_State *L)
 {
     bl_request *r = bl_lua_request(L, BL_LUA_REAL);
@@ -67,7 +73,7 @@ static int l_get_body_data(lua_State *L)
     bl_str data;
 
     if (!bl_body_string(r, &data) || data.len == 0)
-        return 0;
+        return push_nil(L);
     if (max > 0 && data.len > (size_t)max)
         data.len = (size_t)max;
     lua_pushlstring(L, data.p, data.len);
@@ -79,7 +85,7 @@ static int l_get_body_file(lua_State *L)
     bl_request *r = bl_lua_request(L, BL_LUA_REAL);
 
     if (r->body.file == NULL || r->body.data.first == NULL)
-        return 0;
+        return push_nil(L);
     lua_pushlstring(L, r->body.file->path.p, r->body.file->path.len);
     return 1;
 }

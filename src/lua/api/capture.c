@@ -148,6 +148,19 @@ static bool flag(lua_State *L, int index, const char *name)
     return on;
 }
 
+/* Climbs out of where it is, or has bytes that no URI has. */
+static bool is_unsafe(bl_str uri)
+{
+    if (memchr(uri.p, '\0', uri.len) || bl_str_starts(uri, BL_STR("../")))
+        return true;
+    for (size_t i = 0; i + 3 <= uri.len; i++) {
+        bool segment = i + 3 == uri.len || uri.p[i + 3] == '/';
+        if (segment && memcmp(uri.p + i, "/..", 3) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* URI and arguments: those in the URI, then those of the option. */
 static void read_target(lua_State *L, bl_request *r, bl_subrequest_options *o, int uri_at,
                         int options)
@@ -171,7 +184,7 @@ static void read_target(lua_State *L, bl_request *r, bl_subrequest_options *o, i
         bl_str parts[] = {o->args, BL_STR("&"), more};
         o->args = o->args.len ? bl_pool_concat(r->pool, parts, 3) : more;
     }
-    if (uri.len == 0 || uri.p[0] != '/')
+    if (uri.len == 0 || is_unsafe(uri))
         luaL_error(L, "unsafe uri in argument #1: \"%s\"", bl_lua_shown(r->pool, uri).p);
     o->uri = uri;
 }

@@ -70,12 +70,21 @@ static void set_etag(bl_request *r, bl_str value)
 
 static bl_str get_location(bl_request *r)
 {
-    return r->out.location;
+    const bl_header *h = bl_headers_known(&r->out.headers, BL_H_LOCATION);
+
+    return h ? h->value : r->out.location;
 }
 
+/* A path stays one: only what the server itself redirects to is made absolute. */
 static void set_location(bl_request *r, bl_str value)
 {
-    r->out.location = value;
+    bl_str name = BL_STR("Location");
+    bool path = value.len && value.p[0] == '/';
+
+    r->out.location = path ? BL_STR_NONE : value;
+    bl_headers_remove(&r->out.headers, name);
+    if (path)
+        bl_headers_add(&r->out.headers, r->pool, name, value);
 }
 
 static bl_str get_connection(bl_request *r)
@@ -168,24 +177,31 @@ static void set_field(bl_request *r, bl_str name, bl_str value, bool append)
         bl_headers_add(&r->out.headers, r->pool, bl_pool_str(r->pool, name), value);
 }
 
-/* Line ends would make fields of values: they are escaped, as %0D and %0A. */
-static bl_str made_safe(bl_pool *pool, bl_str value)
+static bool is_unsafe(char c, bool name)
 {
+    if (name)
+        return (unsigned char)c <= ' ' || c == 0x7f || strchr("\"(),/:;<=>?@[\\]{}", c);
+    return c == '\r' || c == '\n' || c == '\0';
+}
+
+bl_str bl_lua_safe_field(bl_pool *pool, bl_str s, bool name)
+{
+    static const char hex[] = "0123456789ABCDEF";
     size_t unsafe = 0;
 
-    for (size_t i = 0; i < value.len; i++)
-        unsafe += value.p[i] == '\r' || value.p[i] == '\n' || value.p[i] == '\0';
-    if (unsafe == 0)
-        return value;
-    char *to = bl_pool_bytes(pool, value.len + 2 * unsafe), *at = to;
-    for (size_t i = 0; i < value.len; i++) {
-        char c = value.p[i];
-        if (c == '\r' || c == '\n' || c == '\0')
-            at = bl_str_put(at, c == '\r'   ? BL_STR("%0D")
-                                : c == '\n' ? BL_STR("%0A")
-                                            : BL_STR("%00"));
-        else
-            *at++ = c;
+    for (size_t i = 0; i < s.len; i++)
+        unsafe += is_unsafe(s.p[i], name);
+    if (BL_LIKELY(unsafe == 0))
+        return s;
+    char *to = bl_pool_bytes(pool, s.len + 2 * unsafe), *at = to;
+    for (size_t i = 0; i < s.len; i++) {
+        if (!is_unsafe(s.p[i], name)) {
+            *at++ = s.p[i];
+            continue;
+        }
+        *at++ = '%';
+        *at++ = hex[(unsigned char)s.p[i] >> 4];
+        *at++ = hex[s.p[i] & 15];
     }
     return bl_str_of(to, (size_t)(at - to));
 }
@@ -202,8 +218,9 @@ int bl_lua_ffi_header_set(const char *name, size_t name_len, const char *value, 
                      "attempt to set ngx.header.HEADER after sending out response headers");
         return 0;
     }
-    bl_str text = value == NULL ? BL_STR_NONE : made_safe(r->pool, bl_str_of(value, len));
-    set_field(r, made_safe(r->pool, bl_str_of(name, name_len)), text, append);
+    bl_str text =
+        value == NULL ? BL_STR_NONE : bl_lua_safe_field(r->pool, bl_str_of(value, len), false);
+    set_field(r, bl_lua_safe_field(r->pool, bl_str_of(name, name_len), true), text, append);
     return 0;
 }
 
@@ -213,6 +230,8 @@ int bl_lua_ffi_get_status(void)
 
     if (r == NULL)
         return -1;
+    if (r->http_version == 9)
+        return 9;
     return r->out.status ? r->out.status : r->error_status ? r->error_status : 0;
 }
 
@@ -348,13 +367,16 @@ bool bl_lua_push_response_headers(lua_State *L, bl_request *r, int max, bool raw
         BL_STR_INIT("Transfer-Encoding"),
     };
     bool whole = bl_lua_push_headers(L, &r->out.headers, max, raw);
+    size_t specials_count = BL_COUNTOF(names) - (r->sub ? 2 : 0); /* the last: of connections */
+    int count = (int)BL_MIN(r->out.headers.count, (uint32_t)INT32_MAX);
 
-    size_t count = BL_COUNTOF(names) - (r->sub ? 2 : 0); /* the last are of connections */
-
-    for (size_t i = 0; i < count && whole; i++) {
+    for (size_t i = 0; i < specials_count && whole; i++) {
         bl_str value = specials[i].get(r);
-        if (value.p)
-            bl_lua_add_header(L, names[i], value, raw);
+        if (value.p == NULL || (specials[i].id == BL_H_LOCATION && r->out.location.p == NULL))
+            continue;
+        if (max && count++ >= max)
+            return false;
+        bl_lua_add_header(L, names[i], value, raw);
     }
     return whole;
 }
@@ -366,7 +388,7 @@ static int l_get_headers(lua_State *L)
 
     if (bl_lua_push_response_headers(L, r, max, lua_toboolean(L, 2)))
         return 1;
-    bl_debug(r->log, "lua exceeding response header limit %u > %d", r->out.headers.count, max);
+    bl_debug(r->log, "lua exceeding response header limit %d > %d", max + 1, max);
     lua_pushliteral(L, "truncated");
     return 2;
 }

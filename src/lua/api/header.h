@@ -23,6 +23,9 @@ int bl_lua_ffi_set_status_line(int status, const char *reason, size_t len);
 int bl_lua_ffi_transform_underscores(void);
 void bl_lua_ffi_bypass_if_checks(void);
 
+/* A name or value with bytes that have no place in one as %XX: a value can't become fields. */
+bl_str bl_lua_safe_field(bl_pool *pool, bl_str s, bool name);
+
 /* A table of header fields on top of L, as get_headers returns: names in lower case unless `raw`,
  * at most `max` (0: all). False: there were more. */
 bool bl_lua_push_headers(lua_State *L, const bl_headers *headers, int max, bool raw);

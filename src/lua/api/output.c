@@ -31,7 +31,7 @@ static bool wants_holding(const bl_lua_ctx *ctx)
     const bl_request *r = ctx->r;
 
     return r->http_version < 1001 && bl_request_is_main(r) && !r->output.begun &&
-           r->out.content_length < 0 && settings_of(r)->http10_buffering;
+           r->out.content_length < 0 && r->method != BL_M_HEAD && settings_of(r)->http10_buffering;
 }
 
 static void take_out(bl_lua_ctx *ctx, bl_chain *chain)
@@ -76,7 +76,7 @@ bl_status bl_lua_out_end(bl_lua_ctx *ctx)
         return r->output.failed ? BL_ERROR : BL_OK;
     ctx->eof = true;
     take_out(ctx, &chain);
-    if (!r->output.begun && (held || (r->http_version < 1001 && r->out.content_length < 0)))
+    if (!r->output.begun && held)
         r->out.content_length = bl_chain_len(&chain);
     if (BL_UNLIKELY(bl_lua_out_head(ctx) == BL_ERROR)) {
         bl_chain_done(&chain);
@@ -301,6 +301,8 @@ static int l_flush(lua_State *L)
     bl_lua_ctx *ctx = bl_lua_ctx_of(r);
     bool wait = lua_toboolean(L, 1);
 
+    if (r->head_only || r->method == BL_M_HEAD)
+        return fail(L, "header only");
     if (ctx->holding || wants_holding(ctx))
         return fail(L, "buffering");
     if (!r->output.begun && ctx->out == NULL)

@@ -1,4 +1,5 @@
 #include "lua/api/request.h"
+#include "http/variable.h"
 #include "lua/api/args.h"
 #include "lua/api/header.h"
 #include "lua/ctx.h"
@@ -186,9 +187,29 @@ static int l_get_headers(lua_State *L)
     return 2;
 }
 
+/* $http_NAME and $host are looked up anew. */
+static void forget_variable(bl_request *r, bl_str name)
+{
+    char text[64] = "http_";
+    size_t len = 5 + name.len;
+
+    if (r->vars == NULL || len > sizeof text)
+        return;
+    for (size_t i = 0; i < name.len; i++)
+        text[5 + i] = name.p[i] == '-' ? '_' : bl_lower(name.p[i]);
+    bl_str names[] = {bl_str_of(text, len), bl_str_of(text + 5, name.len)};
+    for (size_t i = 0; i < 2; i++) {
+        int index = bl_var_find(r->http, names[i]);
+        const bl_variable *row = index >= 0 ? bl_var_row(r->http, index) : NULL;
+        if (row && row->get && row->set == NULL)
+            r->vars[index].state = BL_VAR_UNKNOWN;
+    }
+}
+
 /* The fields that the server has read into places of their own. */
 static void changed(bl_request *r, bl_str name, bl_str value)
 {
+    forget_variable(r, name);
     if (bl_str_ieq(name, BL_STR("Host")))
         r->host = value;
     else if (bl_str_ieq(name, BL_STR("Content-Length")))
@@ -203,23 +224,12 @@ static bl_str string_at(lua_State *L, int index, bl_pool *pool)
     return bl_pool_str(pool, s);
 }
 
-static void check_bytes(lua_State *L, bl_request *r, bl_str s, const char *what)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        if (c == '\r' || c == '\n' || c == '\0')
-            luaL_error(L, "unsafe byte \"0x%s\" in header %s \"%s\"",
-                       bl_pool_printf(r->pool, "%02x", c).p, what, bl_lua_shown(r->pool, s).p);
-    }
-}
-
 static void add_value(lua_State *L, bl_request *r, bl_str name, int index)
 {
     if (!lua_isstring(L, index))
         luaL_error(L, "bad argument #2 to 'set_header' (string, number or table expected, got %s)",
                    luaL_typename(L, index));
-    bl_str value = string_at(L, index, r->pool);
-    check_bytes(L, r, value, "value");
+    bl_str value = bl_lua_safe_field(r->pool, string_at(L, index, r->pool), false);
     bl_headers_add(&r->in, r->pool, name, value);
     changed(r, name, value);
 }
@@ -231,10 +241,11 @@ static int put_header(lua_State *L, bool replace)
     if (r->http_version < 1000)
         return 0;
     luaL_checkstring(L, 1);
-    bl_str name = string_at(L, 1, r->pool);
-    check_bytes(L, r, name, "name");
-    if (replace)
+    bl_str name = bl_lua_safe_field(r->pool, string_at(L, 1, r->pool), true);
+    if (replace) {
         bl_headers_remove(&r->in, name);
+        forget_variable(r, name);
+    }
     if (lua_isnoneornil(L, 2)) {
         if (!replace)
             return luaL_error(L, "bad argument #2 to 'add_header' (invalid value)");

@@ -52,7 +52,7 @@ int bl_lua_ffi_var_get_capture(int n, bl_str *value)
     if (r == NULL)
         return -1;
     const bl_captures *c = &r->captures;
-    if (n < 0 || n >= c->count || c->from[n] < 0)
+    if (n < 1 || n >= c->count || c->from[n] < 0)
         return 0;
     *value = bl_str_of(c->subject.p + c->from[n], (size_t)(c->to[n] - c->from[n]));
     return 1;
