@@ -170,11 +170,35 @@ static char *date(char *to, const struct tm *tm, char separator, bool short_year
     return time_of_day(to, tm);
 }
 
+/* gmtime_r for the fields that dates are made of, without its rules of time zones. */
+static void break_down(time_t t, struct tm *tm)
+{
+    int64_t days = t / 86400, second = t % 86400;
+
+    if (t < 0) {
+        gmtime_r(&t, tm);
+        return;
+    }
+    tm->tm_hour = (int)(second / 3600);
+    tm->tm_min = (int)(second / 60 % 60);
+    tm->tm_sec = (int)(second % 60);
+    tm->tm_wday = (int)((days + 4) % 7);
+    /* From the first of March of the year 0 on, in cycles of 400 years. */
+    days += 719468;
+    int64_t cycle = days / 146097, in_cycle = days % 146097;
+    int64_t year = (in_cycle - in_cycle / 1460 + in_cycle / 36524 - in_cycle / 146096) / 365;
+    int64_t in_year = in_cycle - (365 * year + year / 4 - year / 100);
+    int64_t month = (5 * in_year + 2) / 153; /* 0: March */
+    tm->tm_mday = (int)(in_year - (153 * month + 2) / 5 + 1);
+    tm->tm_mon = (int)(month < 10 ? month + 2 : month - 10);
+    tm->tm_year = (int)(year + cycle * 400 + (tm->tm_mon <= 1) - 1900);
+}
+
 char *bl_time_http(char *to, time_t t)
 {
     struct tm tm;
 
-    gmtime_r(&t, &tm);
+    break_down(t, &tm);
     return date(to, &tm, ' ', false);
 }
 
@@ -182,7 +206,7 @@ char *bl_time_cookie(char *to, time_t t)
 {
     struct tm tm;
 
-    gmtime_r(&t, &tm);
+    break_down(t, &tm);
     return date(to, &tm, '-', tm.tm_year + 1900 < 2038);
 }
 
@@ -283,6 +307,23 @@ static bool in_range(const struct tm *tm)
            tm->tm_mday <= days[tm->tm_mon] + (leap && tm->tm_mon == 1) && year >= 1970;
 }
 
+/* Days since 1970 of a date of the Gregorian calendar: years begin in March, so that the leap day is
+ * the last of one. */
+static int64_t days_since_epoch(int year, int month, int day)
+{
+    int64_t y = month <= 2 ? year - 1 : year;
+    int64_t in_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
+
+    return y * 365 + y / 4 - y / 100 + y / 400 + in_year - 719468;
+}
+
+static time_t seconds_of(const struct tm *tm)
+{
+    int64_t days = days_since_epoch(tm->tm_year + 1900, tm->tm_mon + 1, tm->tm_mday);
+
+    return (time_t)(((days * 24 + tm->tm_hour) * 60 + tm->tm_min) * 60 + tm->tm_sec);
+}
+
 time_t bl_time_parse_http(bl_str s)
 {
     struct tm tm = {0};
@@ -294,5 +335,5 @@ time_t bl_time_parse_http(bl_str s)
         comma_form(&r, &tm);
     else
         asctime_form(&r, &tm);
-    return r.ok && in_range(&tm) ? timegm(&tm) : (time_t)-1;
+    return r.ok && in_range(&tm) ? seconds_of(&tm) : (time_t)-1;
 }

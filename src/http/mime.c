@@ -77,6 +77,8 @@ bl_str bl_mime_find(const bl_mime_table *table, bl_str exten)
 
 bl_str bl_mime_of(const bl_request *r)
 {
+    if (r->out.content_type.len) /* by who redirected here */
+        return r->out.content_type;
     if (r->exten.len) {
         bl_str type = bl_mime_find(r->loc->core->mime, r->exten);
         if (type.p)

@@ -15,7 +15,8 @@ bl_mime_table *bl_mime_table_new(bl_conf *cf, const bl_array *types);
 /* The type of an extension in any case; p NULL: unknown. */
 bl_str bl_mime_find(const bl_mime_table *table, bl_str exten);
 
-/* Type of the request's path: by r->exten from types, else default_type. */
+/* The type that the response has already, else that of the path: by r->exten from types, else
+ * default_type. */
 bl_str bl_mime_of(const bl_request *r);
 
 /* A set of MIME types as gzip_types, sub_filter_types … list them ("*": any). Field: bl_mime_set *.

@@ -188,6 +188,8 @@ static bl_step take(bl_request *r, const op *op, bool holds)
     if (holds == op->negative)
         return BL_SKIP;
     bl_location_enter(r, op->loc);
+    if (op->loc->content) /* stays the handler, even if another block is entered behind it */
+        r->content = op->loc->content;
     return BL_NEXT;
 }
 

@@ -316,17 +316,19 @@ static bool may_end(const bl_upstream *u)
 
 /* ------------------------------------------------------------- streamed request bodies */
 
-static void frame_body(bl_upstream *u, bl_str piece, bool end, bl_chain *to)
+static void frame_body(bl_upstream *u, bl_chain *data, bool end, bl_chain *to)
 {
     bl_pool *pool = u->r->pool;
+    off_t len = bl_chain_len(data);
 
-    if (piece.len) {
-        bl_chain_push(to, bl_buf_ref(pool, bl_pool_printf(pool, "%zx\r\n", piece.len)));
-        bl_chain_push(to, bl_buf_ref(pool, piece));
-        bl_chain_push(to, bl_buf_ref(pool, end ? BL_STR("\r\n0\r\n\r\n") : BL_STR("\r\n")));
-    } else if (end) {
-        bl_chain_push(to, bl_buf_ref(pool, BL_STR("0\r\n\r\n")));
+    if (len) {
+        bl_str size = bl_pool_printf(pool, "%llx\r\n", (unsigned long long)len);
+        bl_chain_push(to, bl_buf_ref(pool, size));
+        bl_chain_append(to, data);
+        bl_chain_push(to, bl_buf_ref(pool, BL_STR("\r\n")));
     }
+    if (end)
+        bl_chain_push(to, bl_buf_ref(pool, BL_STR("0\r\n\r\n")));
 }
 
 const bl_upstream_codec bl_upstream_h1 = {

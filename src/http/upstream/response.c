@@ -150,19 +150,36 @@ static void use_location(bl_upstream *u, const bl_header *h)
         copy(u, h);
 }
 
-static void use_last_modified(bl_upstream *u, const bl_header *h)
+/* The time of a date in the form that the server itself writes; -1: another form, or none. Dates
+ * come again and again, so the last one is remembered. */
+static time_t usual_date(bl_str value)
 {
-    time_t t = bl_time_parse_http(h->value);
+    static char last[BL_TIME_HTTP_LEN];
+    static time_t last_time;
     char text[BL_TIME_HTTP_LEN];
 
-    if (t >= 0 && h->value.len == BL_TIME_HTTP_LEN) {
-        bl_time_http(text, t);
-        if (memcmp(text, h->value.p, BL_TIME_HTTP_LEN) == 0) {
-            u->r->out.last_modified = t;
-            return;
-        }
-    }
-    copy(u, h);
+    if (value.len != BL_TIME_HTTP_LEN)
+        return -1;
+    if (memcmp(last, value.p, BL_TIME_HTTP_LEN) == 0)
+        return last_time;
+    time_t t = bl_time_parse_http(value);
+    if (t < 0)
+        return -1;
+    bl_time_http(text, t);
+    if (memcmp(text, value.p, BL_TIME_HTTP_LEN) != 0)
+        return -1;
+    memcpy(last, text, BL_TIME_HTTP_LEN);
+    return last_time = t;
+}
+
+static void use_last_modified(bl_upstream *u, const bl_header *h)
+{
+    time_t t = usual_date(h->value);
+
+    if (t >= 0)
+        u->r->out.last_modified = t;
+    else
+        copy(u, h);
 }
 
 /* Fields that may stand only once: a second one is dropped. */

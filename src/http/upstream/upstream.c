@@ -126,6 +126,7 @@ static void give_up(void *data)
     bl_timer_stop(&u->limit_timer);
     if (u->link)
         bl_uplink_close(u->link);
+    bl_chain_done(&u->out);
     if (u->request_memory)
         bl_buf_done(u->request_memory);
     if (u->in)
@@ -340,7 +341,7 @@ int bl_upstream_next(bl_upstream *u, unsigned event)
     leave_peer(u, stale ? BL_PEER_AGAIN : outcomes[i].fails ? BL_PEER_FAILED : 0);
     if (!retry)
         return bl_upstream_finish(u, outcomes[i].status);
-    bl_chain_init(&u->out);
+    bl_chain_done(&u->out);
     return BL_UP_STEP_CHOOSE;
 }
 
@@ -506,6 +507,7 @@ static int handshake(bl_upstream *u)
 
 enum {
     FILE_PIECE = 16384, /* of a body's file that must be read for a transport without sendfile */
+    STREAM_PIECE = 16384,
 };
 
 static bl_buf *read_piece(bl_upstream *u, const bl_buf *file, off_t at)
@@ -573,26 +575,47 @@ static void keep_copy(bl_upstream *u, bl_str piece)
     u->copy->last = bl_str_put(u->copy->last, piece);
 }
 
-/* The next piece of a streamed body, framed. */
-static bl_status stream_more(bl_upstream *u, int *refusal)
+/* Takes what has come of a streamed body, at most about STREAM_PIECE bytes, as copies. */
+static bl_status take_pieces(bl_upstream *u, bl_chain *to, int *refusal)
 {
-    bl_str piece;
-    bool end = false;
-    bl_status status = bl_body_stream(u->r, &piece, &end, refusal, on_body_ready);
+    off_t taken = 0;
 
-    if (status != BL_OK)
-        return status;
-    if (piece.len) {
+    while (taken < STREAM_PIECE && !u->stream_over) {
+        bl_str piece;
+        bl_status status = bl_body_stream(u->r, &piece, &u->stream_over, refusal, on_body_ready);
+        if (status != BL_OK) {
+            u->stream_over = false;
+            return status == BL_AGAIN && taken ? BL_OK : status;
+        }
+        if (piece.len == 0)
+            continue;
         u->stream_begun = true;
         keep_copy(u, piece);
+        bl_buf *b = bl_buf_cached(piece.len);
+        b->last = bl_str_put(b->last, piece);
+        bl_chain_push(to, b);
+        taken += (off_t)piece.len;
     }
-    if (end && u->copy)
+    return BL_OK;
+}
+
+/* The next part of a streamed body, framed. */
+static bl_status stream_more(bl_upstream *u, int *refusal)
+{
+    bl_chain pieces;
+
+    bl_chain_init(&pieces);
+    bl_status status = take_pieces(u, &pieces, refusal);
+    if (status != BL_OK) {
+        bl_chain_done(&pieces);
+        return status;
+    }
+    if (u->stream_over && u->copy)
         bl_chain_push(&u->r->body.data, u->copy);
-    u->stream_over = end;
     if (u->stream_chunked)
-        u->module->codec->frame_body(u, piece, end, &u->out);
-    else if (piece.len)
-        bl_chain_push(&u->out, bl_buf_ref(u->r->pool, piece));
+        u->module->codec->frame_body(u, &pieces, u->stream_over, &u->out);
+    else
+        bl_chain_append(&u->out, &pieces);
     return BL_OK;
 }
 

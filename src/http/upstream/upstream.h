@@ -113,8 +113,8 @@ typedef struct bl_upstream_codec {
     bl_upstream_piece (*parse_body)(bl_upstream *u, bl_str *in, bl_str *piece);
     /* At the end of the stream: was that the end of the body? */
     bool (*may_end)(const bl_upstream *u);
-    /* Frames a piece of a request body that is streamed; `end` for the last. */
-    void (*frame_body)(bl_upstream *u, bl_str piece, bool end, bl_chain *to);
+    /* Frames a part of a request body that is streamed; `end` for the last. Takes all of `data`. */
+    void (*frame_body)(bl_upstream *u, bl_chain *data, bool end, bl_chain *to);
 } bl_upstream_codec;
 
 /* What the module does for it. */
