@@ -258,17 +258,23 @@ static void on_ready(bl_request *r)
     r->body.reader->then(r, step);
 }
 
+/* An expectation with an empty body: the client gets its 100 all the same. */
+static bool say_continue(bl_request *r)
+{
+    r->expect_100 = false;
+    return r->codec->send_interim == NULL || r->codec->send_interim(r, 100) != BL_ERROR;
+}
+
 bl_step bl_body_read(bl_request *r, void (*then)(bl_request *r, bl_step step))
 {
     reader *reader = reader_of(r);
 
+    if (r->expect_100 && !r->body.expected && !say_continue(r))
+        return BL_CLOSE;
     if (r->body.whole || r->body.discarded)
         return BL_NEXT;
     if (!r->body.expected) {
         r->body.whole = true;
-        if (r->expect_100 && r->codec->send_interim && r->codec->send_interim(r, 100) == BL_ERROR)
-            return BL_CLOSE;
-        r->expect_100 = false;
         return BL_NEXT;
     }
     reader->then = then;

@@ -230,10 +230,3 @@ bl_step bl_error_page(bl_request *r, int status)
         return follow(r, rule, status);
     return bl_error_page_builtin(r, status);
 }
-
-bl_step bl_error_page_refuse(bl_request *r, int status)
-{
-    r->keepalive = false;
-    r->error_status = status;
-    return bl_error_page_builtin(r, status);
-}

@@ -17,8 +17,6 @@ typedef struct bl_error_page_rule {
  * within the server, BL_DONE when a response is in the pipeline, BL_CLOSE when none can be sent, or
  * another status (a redirect cycle). */
 bl_step bl_error_page(bl_request *r, int status);
-/* For heads that are no request: never redirected, always the built-in page. */
-bl_step bl_error_page_refuse(bl_request *r, int status);
 /* The built-in page itself. */
 bl_step bl_error_page_builtin(bl_request *r, int status);
 

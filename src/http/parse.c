@@ -468,12 +468,10 @@ bool bl_parse_host(bl_str value, char *to, bl_str *host, int *port)
     *port = 0;
     if (len != value.len && !parse_host_port(behind(value, len), port))
         return false;
-    if (len == 0)
-        return false;
-    if (to[len - 1] == '.')
+    if (len && to[len - 1] == '.')
         len--;
     *host = bl_str_of(to, len);
-    return true;
+    return len != 0;
 }
 
 /* ------------------------------------------------------------- chunked */

@@ -280,7 +280,7 @@ void bl_request_refuse(bl_request *r, int status)
     r->at = r->loc->program;
     if (r->uri.p == NULL)
         r->uri = BL_STR("");
-    run(r, bl_error_page_refuse(r, status));
+    run(r, status);
 }
 
 /* ------------------------------------------------------------- redirects inside */

@@ -863,7 +863,8 @@ bl_step bl_upstream_start(bl_upstream *u)
     bl_request *r = u->r;
 
     r->log_more = describe;
-    if (r->body.expected && !r->body.whole && !u->stream_body) {
+    if ((r->expect_100 && !r->body.expected) ||
+        (r->body.expected && !r->body.whole && !u->stream_body)) {
         bl_step step = bl_body_read(r, on_body_read);
         if (step == BL_WAIT)
             return BL_WAIT;
