@@ -19,6 +19,7 @@ local families = {
     "resty.core.param",
     "resty.core.worker",
     "resty.core.ndk",
+    "resty.core.socket",
 }
 
 for _, name in ipairs(families) do

@@ -234,7 +234,9 @@ bl_conn *bl_conn_connect(const bl_addr *addr, const bl_addr *local, bool transpa
     }
     if (local && !bind_local(fd, local, transparent)) {
         int err = errno;
-        bl_log_write(BL_LOG_CRIT, log, err, "bind() failed");
+        char text[BL_ADDR_TEXT];
+        size_t len = bl_addr_text(&local->sa, local->len, text);
+        bl_log_write(BL_LOG_CRIT, log, err, "bind(%.*s) failed", (int)len, text);
         close(fd);
         errno = err;
         return NULL;

@@ -63,6 +63,7 @@ struct bl_conn {
     bl_sockaddr peer;                         /* the client; of unix sockets only the family */
     struct bl_proxy_protocol *proxy_protocol; /* what a PROXY header said, or NULL */
     struct sockaddr *local;                   /* from getsockname on first use: bl_conn_local */
+    int failure;                              /* errno of what failed last; 0: nothing, or not so */
     bool error;                               /* no use writing any more */
     bool eof;
     bool timed_out;

@@ -57,6 +57,7 @@ static ssize_t read_some(bl_tls *tls, char *to, size_t size, int *error)
 
 static ssize_t fail(bl_conn *c, const char *what)
 {
+    c->failure = c->tls->io_error;
     bl_tls_error_log(c, what);
     c->error = true;
     c->tls->failed = true;

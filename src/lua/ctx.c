@@ -1,13 +1,16 @@
 #include "lua/ctx.h"
+#include "lua/api/socket.h"
 #include "lua/init.h"
 #include "lua/vm.h"
 
-/* ngx.ctx's table goes with the request, a VM of its own too. */
+/* ngx.ctx's table and open sockets go with the request, a VM of its own too. */
 static void cleanup(void *data)
 {
     bl_lua_ctx *ctx = data;
     bl_lua_vm *vm = ctx->vm;
 
+    if (ctx->sockets.next)
+        bl_socket_close_list(&ctx->sockets);
     if (ctx->ctx_ref)
         bl_lua_vm_unref_ctx(vm, ctx->ctx_ref);
     if (ctx->abort_ref)

@@ -1,4 +1,5 @@
 #include "lua/task.h"
+#include "lua/api/socket.h"
 #include "lua/fault.h"
 #include "lua/vm.h"
 
@@ -188,6 +189,8 @@ void bl_run_free(bl_run *run)
     BL_ASSERT(run->depth == 0);
     if (!run->over)
         kill_tasks(run);
+    if (BL_UNLIKELY(run->sockets.next != NULL))
+        bl_socket_close_list(&run->sockets);
     while (!bl_list_empty(&run->tasks))
         bl_task_bury(BL_LIST_FIRST(&run->tasks, bl_task, sibling));
     if (BL_UNLIKELY(run->ctx_ref))

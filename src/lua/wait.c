@@ -18,6 +18,16 @@ static void on_deadline(bl_timer *timer)
     bl_task_wake(task, w->expire(w, task->L));
 }
 
+void bl_wait_deadline(bl_wait *w, int64_t ms)
+{
+    if (ms < 0) {
+        bl_timer_stop(&w->timer);
+        return;
+    }
+    w->timer.fire = on_deadline;
+    bl_timer_set(&w->timer, (uint64_t)ms);
+}
+
 int bl_wait_begin(bl_wait *w, lua_State *L, int64_t ms)
 {
     bl_task *task = bl_lua_now.task;
@@ -25,10 +35,8 @@ int bl_wait_begin(bl_wait *w, lua_State *L, int64_t ms)
     BL_ASSERT(w->task == NULL && task->wait == NULL);
     w->task = task;
     task->wait = w;
-    if (ms >= 0) {
-        w->timer.fire = on_deadline;
-        bl_timer_set(&w->timer, (uint64_t)ms);
-    }
+    if (ms >= 0)
+        bl_wait_deadline(w, ms);
     bl_lua_now.pending = BL_PENDING_WAIT;
     return lua_yield(L, 0);
 }

@@ -33,6 +33,9 @@ struct bl_wait {
  * bl_task_may_wait. `ms` < 0: without a deadline. */
 int bl_wait_begin(bl_wait *w, lua_State *L, int64_t ms);
 
+/* Moves the deadline of an armed wait: `ms` from now; < 0: without one. */
+void bl_wait_deadline(bl_wait *w, int64_t ms);
+
 static inline bool bl_wait_armed(const bl_wait *w)
 {
     return w->task != NULL;

@@ -12,6 +12,7 @@
 #include "lua/api/request.h"
 #include "lua/api/semaphore.h"
 #include "lua/api/sleep.h"
+#include "lua/api/socket.h"
 #include "lua/api/thread.h"
 #include "lua/api/timer.h"
 #include "lua/vm.h"
@@ -30,6 +31,7 @@ const bl_lua_family bl_lua_families[] = {
     {"thread", bl_lua_open_thread},
     {"semaphore", bl_lua_open_semaphore},
     {"timer", bl_lua_open_timer},
+    {"socket", bl_lua_open_socket}, /* behind request */
     {"re", bl_lua_open_regex},
     {"shdict", bl_lua_open_shdict},
     {NULL, NULL},

@@ -1,0 +1,136 @@
+#include "lua/api/socket_conf.h"
+#include "lua/module.h"
+#include "lua/vm.h"
+
+#include <unistd.h>
+
+/* ------------------------------------------------------------- whose settings */
+
+static const void *settings_here(const bl_module *module)
+{
+    const bl_request *r = bl_lua_now.request;
+
+    if (r)
+        return r->loc->settings.of[BL_LOCATION][module->index];
+    const bl_http *http = bl_lua_now.vm->generation->http;
+    return http->settings.of[BL_LOCATION][module->index];
+}
+
+const bl_socket_conf *bl_socket_conf_here(void)
+{
+    return settings_here(&bl_lua_socket_module);
+}
+
+const bl_http_core_location *bl_socket_conf_core(void)
+{
+    return settings_here(&bl_http_core_module);
+}
+
+/* ------------------------------------------------------------- directives */
+
+static bool read_key_log(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_conf_node *node,
+                         void *field)
+{
+    bl_open_file **file = field;
+
+    *file = bl_conf_open_file(cf, bl_conf_path(cf, bl_conf_arg(node, 1), true));
+    return *file != NULL;
+}
+
+static const bl_type type_key_log = {"file", sizeof(bl_open_file *), read_key_log};
+
+static const bl_conf_word_value protocols[] = {{"SSLv2", BL_TLS_SSLV2},
+                                               {"SSLv3", BL_TLS_SSLV3},
+                                               {"TLSv1", BL_TLS_V1},
+                                               {"TLSv1.1", BL_TLS_V1_1},
+                                               {"TLSv1.2", BL_TLS_V1_2},
+                                               {"TLSv1.3", BL_TLS_V1_3},
+                                               {NULL, 0}};
+
+#define CONF(field) BL_LOCATION, offsetof(bl_socket_conf, field)
+
+// clang-format off
+static const bl_directive directives[] = {
+    {"lua_socket_connect_timeout", BL_IN_HSLI, BL_TAKE1, &bl_type_msec, CONF(connect_timeout), "60s"},
+    {"lua_socket_send_timeout", BL_IN_HSLI, BL_TAKE1, &bl_type_msec, CONF(send_timeout), "60s"},
+    {"lua_socket_send_lowat", BL_IN_HSLI, BL_TAKE1, &bl_type_size, CONF(send_lowat), "0"},
+    {"lua_socket_read_timeout", BL_IN_HSLI, BL_TAKE1, &bl_type_msec, CONF(read_timeout), "60s"},
+    {"lua_socket_buffer_size", BL_IN_HSLI, BL_TAKE1, &bl_type_size, CONF(buffer_size), "4k"},
+    {"lua_socket_pool_size", BL_IN_HSLI, BL_TAKE1, &bl_type_num, CONF(pool_size), "30"},
+    {"lua_socket_keepalive_timeout", BL_IN_HSLI, BL_TAKE1, &bl_type_msec, CONF(keepalive_timeout), "60s"},
+    {"lua_socket_log_errors", BL_IN_HSLI, BL_TAKE_FLAG, &bl_type_flag, CONF(log_errors), "on"},
+    {"lua_ssl_ciphers", BL_IN_HSL, BL_TAKE1, &bl_type_str, CONF(tls.ciphers), "DEFAULT"},
+    {"lua_ssl_crl", BL_IN_HSL, BL_TAKE1, &bl_type_str, CONF(tls.crl)},
+    {"lua_ssl_protocols", BL_IN_HSL, BL_TAKE_1MORE, &bl_type_bits, CONF(tls.protocols), "TLSv1 TLSv1.1 TLSv1.2 TLSv1.3", .arg = protocols},
+    {"lua_ssl_certificate", BL_IN_HSL, BL_TAKE1 | BL_REPEATS, &bl_type_strs, CONF(tls.certificates)},
+    {"lua_ssl_certificate_key", BL_IN_HSL, BL_TAKE1 | BL_REPEATS, &bl_type_strs, CONF(tls.certificate_keys)},
+    {"lua_ssl_trusted_certificate", BL_IN_HSL, BL_TAKE1, &bl_type_str, CONF(tls.trusted_certificate)},
+    {"lua_ssl_verify_depth", BL_IN_HSL, BL_TAKE1, &bl_type_num, CONF(tls.verify_depth), "1"},
+    {"lua_ssl_key_log", BL_IN_HSL, BL_TAKE1, &type_key_log, CONF(key_log)},
+    {"lua_ssl_conf_command", BL_IN_HSL, BL_TAKE2 | BL_REPEATS, &bl_type_strs, CONF(tls.conf_commands)},
+    {0},
+};
+// clang-format on
+
+/* ------------------------------------------------------------- TLS */
+
+static int key_log_slot(void)
+{
+    static int slot = -1;
+
+    if (slot < 0)
+        slot = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+    return slot;
+}
+
+static void write_key(const SSL *ssl, const char *line)
+{
+    const bl_open_file *file = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), key_log_slot());
+    char text[1024];
+    size_t len = strlen(line);
+
+    if (len >= sizeof text)
+        return;
+    memcpy(text, line, len);
+    text[len] = '\n';
+    if (write(file->fd, text, len + 1) < 0)
+        bl_log_write(BL_LOG_ALERT, &bl_log_process, 0, "a line of the TLS key log was lost");
+}
+
+static bool make_client(bl_conf *cf, bl_socket_conf *conf)
+{
+    const bl_conf_node *node = cf->node;
+
+    conf->client = bl_tls_client_new(cf, node, &conf->tls);
+    if (conf->client == NULL)
+        return false;
+    if (conf->key_log) {
+        SSL_CTX *ctx = bl_tls_client_ctx(conf->client);
+        SSL_CTX_set_ex_data(ctx, key_log_slot(), conf->key_log);
+        SSL_CTX_set_keylog_callback(ctx, write_key);
+    }
+    return true;
+}
+
+/* Locations that say nothing of their own share what is above them. */
+static bool merge(bl_conf *cf, int level, void *parent, void *child)
+{
+    bl_socket_conf *conf = child;
+    const bl_socket_conf *above = parent;
+
+    if (level != BL_LOCATION || !bl_lua_main_of(cf->generation)->used)
+        return true;
+    if (above && above->client && above->key_log == conf->key_log &&
+        memcmp(&above->tls, &conf->tls, sizeof conf->tls) == 0) {
+        conf->client = above->client;
+        return true;
+    }
+    return make_client(cf, conf);
+}
+
+bl_module bl_lua_socket_module = {
+    .name = "lua_socket",
+    .directives = directives,
+    .size = {[BL_LOCATION] = sizeof(bl_socket_conf)},
+    .merge = merge,
+};

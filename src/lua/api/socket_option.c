@@ -1,0 +1,101 @@
+#include "lua/api/socket.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+
+typedef struct option {
+    const char *name;
+    int level, number;
+    bool boolean;
+} option;
+
+static const option options[] = {
+    {"keepalive", SOL_SOCKET, SO_KEEPALIVE, true},   {"reuseaddr", SOL_SOCKET, SO_REUSEADDR, true},
+    {"tcp-nodelay", IPPROTO_TCP, TCP_NODELAY, true}, {"sndbuf", SOL_SOCKET, SO_SNDBUF, false},
+    {"rcvbuf", SOL_SOCKET, SO_RCVBUF, false},
+};
+
+static const option *find(const char *name)
+{
+    for (size_t i = 0; i < BL_COUNTOF(options); i++) {
+        if (strcmp(options[i].name, name) == 0)
+            return &options[i];
+    }
+    return NULL;
+}
+
+/* The option of an open socket; NULL: *count results of a failure were pushed. */
+static const option *check(lua_State *L, bl_socket **s, int *count)
+{
+    *s = bl_socket_check(L);
+    const char *name = luaL_checkstring(L, 2);
+    const option *o = find(name);
+
+    if (!bl_socket_is_open(*s) || (*s)->conn == NULL)
+        *count = bl_socket_fail(L, "closed");
+    else if (o == NULL)
+        *count = bl_socket_fail(L, lua_pushfstring(L, "unsupported option \"%s\"", name));
+    else
+        return o;
+    return NULL;
+}
+
+static int value_of(lua_State *L, const option *o)
+{
+    if (o->boolean && lua_isboolean(L, 3))
+        return lua_toboolean(L, 3);
+    lua_Integer value = luaL_checkinteger(L, 3);
+    return o->boolean ? value != 0 : (int)value;
+}
+
+int bl_socket_l_setoption(lua_State *L)
+{
+    bl_socket *s;
+    int count = lua_gettop(L);
+
+    if (count != 3)
+        return luaL_error(L,
+                          "ngx.socket setoption: expecting 3 arguments (including the object) but "
+                          "seen %d",
+                          count);
+    const option *o = check(L, &s, &count);
+    if (o == NULL)
+        return count;
+    int value = value_of(L, o);
+    if (setsockopt(s->conn->io.fd, o->level, o->number, &value, sizeof value) != 0)
+        return bl_socket_fail_errno(L, errno);
+    if (o->number == TCP_NODELAY && o->level == IPPROTO_TCP)
+        s->conn->tcp_nodelay_on = value != 0;
+    lua_pushboolean(L, true);
+    return 1;
+}
+
+int bl_socket_l_getoption(lua_State *L)
+{
+    bl_socket *s;
+    int count = lua_gettop(L), value = 0;
+    socklen_t len = sizeof value;
+
+    if (count != 2)
+        return luaL_error(L,
+                          "ngx.socket getoption: expecting 2 arguments (including the object) but "
+                          "seen %d",
+                          count);
+    const option *o = check(L, &s, &count);
+    if (o == NULL)
+        return count;
+    if (getsockopt(s->conn->io.fd, o->level, o->number, &value, &len) != 0)
+        return bl_socket_fail_errno(L, errno);
+    lua_pushinteger(L, value);
+    return 1;
+}
+
+int bl_socket_l_getfd(lua_State *L)
+{
+    const bl_socket *s = bl_socket_check(L);
+
+    if (!bl_socket_is_open(s) || s->conn == NULL)
+        return bl_socket_fail(L, "closed");
+    lua_pushinteger(L, s->conn->io.fd);
+    return 1;
+}
