@@ -130,6 +130,7 @@ run: packages-build ## build and start on http://localhost:8080/ (installs what 
 
 check: packages-build packages-check ## build and run every test; T=t/http/foo.t runs one
 	@$(MAKE) --no-print-directory test
+	+@$(if $(T),,$(MAKE) --no-print-directory kqueue)
 
 test: $(if $(TEST_FILES),$(BINARY)) $(TEST_PROGRAMS) # what check does, without looking for packages
 	@$(TEST_ENVIRONMENT) $(PROVE) $(TEST_PROGRAMS) $(TEST_FILES)
@@ -156,6 +157,12 @@ ubsan: packages-build packages-check ## the tests with the undefined-behaviour s
 	+@$(VARIANT) BUILD=build-ubsan SANITIZER=undefined
 tsan: packages-build packages-check ## the tests with the thread sanitizer
 	+@$(VARIANT) BUILD=build-tsan SANITIZER=thread
+
+# The backend for BSD and macOS on a stand-in for kqueue(2); no more of the house than it needs.
+kqueue: ## the event loop's tests with kqueue
+	+@$(VARIANT) BUILD=build-kqueue ROOMS='core os conf event' EXTRA_SOURCES=t/kqueue/kqueue.c \
+	    EXTRA_CPPFLAGS='-It/kqueue -DBL_HAVE_KQUEUE=1 -DBL_HAVE_EPOLL=0' \
+	    T='t/unit/event/test_loop.c t/unit/event/test_timer.c t/unit/event/test_resolver.c'
 
 cover: packages-build packages-check ## the tests, then the share of lines they reach, file by file
 	@mkdir -p build-cover && find build-cover -name '*.gcda' -delete
@@ -221,5 +228,5 @@ clean: ## removes what was built, in every variant
 help: ## this list
 	@sed -n 's/^\([a-z_.]*\):.*\#\# \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 30
 
-.PHONY: all run check test install clean asan ubsan tsan fuzz fuzz-run cover bench lint doc format help
+.PHONY: all run check test install clean asan ubsan tsan kqueue fuzz fuzz-run cover bench lint doc format help
 .DELETE_ON_ERROR:

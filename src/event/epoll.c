@@ -1,7 +1,8 @@
 /* The loop's backend on Linux: epoll(7), edge-triggered, one epoll_ctl in a descriptor's life. */
 #include "event/loop.h"
+#include "config.h"
 
-#ifdef __linux__
+#if BL_HAVE_EPOLL
 
 #include "core/mem.h"
 

@@ -1,4 +1,5 @@
 #include "event/loop.h"
+#include "config.h"
 #include "core/log.h"
 #include "core/mem.h"
 
@@ -33,10 +34,10 @@ static bool open_poller(const bl_poller *poller, int max_events)
 bool bl_loop_open(const char *name, int max_events)
 {
     static const bl_poller *const pollers[] = {
-#ifdef __linux__
+#if BL_HAVE_EPOLL
         &bl_poller_epoll,
 #endif
-#ifdef BL_KQUEUE
+#if BL_HAVE_KQUEUE
         &bl_poller_kqueue,
 #endif
     };

@@ -3,9 +3,12 @@
 enum {
     BITS = 6,
     SLOTS = 1 << BITS,
-    LEVELS = 6,
+    LEVELS = 8,
     AFTER_RUN = LEVELS, /* the list of timers that were set to "now" while timers run */
 };
+
+/* As far off as a deadline may be: 2,000 years. So no difference has more digits than levels. */
+#define FARTHEST (1ull << (BITS * LEVELS - 2))
 
 /* Slot `s` of level `l` holds timers whose deadline agrees with the wheel's time down to level l +
  * 1, and has `s` as its digit of base 64 at level l. `busy` has a bit for each slot with a timer.
@@ -47,12 +50,7 @@ static void link_in(bl_timer *t)
     uint64_t differs = when ^ wheel.now;
     unsigned level = differs ? (63u - (unsigned)__builtin_clzll(differs)) / BITS : 0;
 
-    if (level >= LEVELS) {
-        level = LEVELS - 1;
-        when = wheel.now + (((uint64_t)SLOTS - 1) << (BITS * level));
-        if ((when ^ wheel.now) >> (BITS * LEVELS))
-            when = wheel.now | ((1ull << (BITS * LEVELS)) - 1);
-    }
+    BL_ASSERT(level < LEVELS);
     link_at(t, level, (when >> (BITS * level)) & (SLOTS - 1), when);
 }
 
@@ -65,7 +63,7 @@ static void unlink_from(bl_timer *t)
 
 void bl_timer_set(bl_timer *t, uint64_t ms)
 {
-    uint64_t when = bl_now_ms() + ms;
+    uint64_t when = bl_now_ms() + BL_MIN(ms, FARTHEST);
 
     if (BL_UNLIKELY(!wheel.ready))
         wheel_start();

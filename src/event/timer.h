@@ -4,7 +4,7 @@
  *
  *   level 0   64 slots of    1 ms
  *   level 1   64 slots of   64 ms
- *   level 2   64 slots of 4096 ms …   6 levels: two years
+ *   level 2   64 slots of 4096 ms …   8 levels: for ever
  */
 #ifndef BL_EVENT_TIMER_H
 #define BL_EVENT_TIMER_H
