@@ -1,0 +1,193 @@
+# proxy_pass: the request that goes out, the response that comes back, and what goes wrong between.
+use lib 't/lib';
+use Bulan::Test;
+
+run_tests();
+
+__DATA__
+
+=== TEST 1: the URI, by location and proxy_pass
+--- http_config
+server { listen 127.0.0.1:$TEST_NGINX_RAND_PORT_1; location / { return 200 $request_uri; } }
+--- config
+location /same/ { proxy_pass http://127.0.0.1:$TEST_NGINX_RAND_PORT_1; }
+location /other/ { proxy_pass http://127.0.0.1:$TEST_NGINX_RAND_PORT_1/to/; }
+location ~ /regex { proxy_pass http://127.0.0.1:$TEST_NGINX_RAND_PORT_1; }
+location /var { proxy_pass http://127.0.0.1:$TEST_NGINX_RAND_PORT_1/v?$args; }
+location /rewritten/ { rewrite ^/rewritten/(.*) /new/$1 break; proxy_pass http://127.0.0.1:$TEST_NGINX_RAND_PORT_1/ignored/; }
+--- perl
+is $server->get($_->[0])->{body}, $_->[1], $_->[0] for
+    ['/same/a%20b?x=%20', '/same/a%20b?x=%20'], ['/same//a/../b', '/same//a/../b'],
+    ['/other/a%20b?x', '/to/a%20b?x'], ['/other/', '/to/'], ['/a/regex?', '/a/regex?'],
+    ['/var?a=1', '/v?a=1'], ['/rewritten/a%3Fb?c', '/new/a%3Fb?c'];
+
+
+
+=== TEST 2: fields of the request: set, replaced, left out; what concerns the connection is not passed on
+--- config
+location / { proxy_pass http://127.0.0.1:$TEST_NGINX_RAND_PORT_2; }
+location /set {
+    proxy_set_header X-Const one; proxy_set_header X-Var $arg_a; proxy_set_header X-Empty $arg_none;
+    proxy_set_header User-Agent me; proxy_set_header X-Own ""; proxy_set_header Host $host;
+    proxy_pass http://127.0.0.1:$TEST_NGINX_RAND_PORT_2;
+}
+location /old { proxy_http_version 1.0; proxy_pass http://127.0.0.1:$TEST_NGINX_RAND_PORT_2; }
+--- perl
+my $backend = Bulan::Test::Backend->tcp(sub {
+    my $request = $_[0]->request or return;
+    $_[0]->send("HTTP/1.1 200 OK\r\nContent-Length: " . length($request->{head}) . "\r\n\r\n$request->{head}");
+}, where => $ENV{TEST_NGINX_RAND_PORT_2});
+my @fields = ('User-Agent' => 'ua', 'X-Own' => 'mine', Connection => 'close', 'Keep-Alive' => 5, TE => 'trailers',
+    Expect => '', Upgrade => 'h9');
+my $port = $ENV{TEST_NGINX_RAND_PORT_2};
+is $server->get('/', @fields)->{body},
+    "GET / HTTP/1.1\r\nHost: 127.0.0.1:$port\r\nUser-Agent: ua\r\nX-Own: mine\r\n\r\n", 'plain';
+is $server->get('/set?a=b', Host => 'h', @fields)->{body},
+    "GET /set?a=b HTTP/1.1\r\nX-Const: one\r\nX-Var: b\r\nUser-Agent: me\r\nHost: h\r\n\r\n", 'set';
+like $server->get('/old', @fields)->{body}, qr{^GET /old HTTP/1.0\r\nHost: [^\r]+\r\nConnection: close\r\n}, 'HTTP/1.0';
+
+
+
+=== TEST 3: fields of the response
+--- http_config
+server {
+    listen 127.0.0.1:$TEST_NGINX_RAND_PORT_3; server_tokens off;
+    location / {
+        add_header X-Seen yes; add_header X-Hidden no; add_header X-Accel-Charset koi8-r; add_header X-Pad x;
+        return 200 hello;
+    }
+}
+--- config
+location / { proxy_pass http://127.0.0.1:$TEST_NGINX_RAND_PORT_3; proxy_hide_header X-Hidden; }
+location /server { proxy_pass http://127.0.0.1:$TEST_NGINX_RAND_PORT_3; proxy_pass_header Server; proxy_pass_header X-Pad; }
+--- perl
+my $fields = $server->get('/')->{headers};
+is_deeply [map { $fields->{$_} } qw(x-seen x-hidden x-pad x-accel-charset)], [['yes'], undef, undef, undef], 'hidden';
+is_deeply $fields->{'content-type'}, ['text/plain; charset=koi8-r'], 'X-Accel-Charset';
+like $fields->{server}[0], qr{^nginx/}, 'its own Server';
+$fields = $server->get('/server')->{headers};
+is_deeply [$fields->{server}, $fields->{'x-pad'}], [['nginx'], ['x']], 'passed';
+
+
+
+=== TEST 4: bodies of requests: counted, chunked, streamed, replaced, left out
+--- http_config
+server { listen 127.0.0.1:$TEST_NGINX_RAND_PORT_4; client_body_buffer_size 64k; location / { echo_read_request_body; echo "$http_content_length $http_transfer_encoding $request_method"; echo_request_body; } }
+--- config
+client_body_buffer_size 8k;
+location / { proxy_pass http://127.0.0.1:$TEST_NGINX_RAND_PORT_4; }
+location /stream { proxy_request_buffering off; proxy_pass http://127.0.0.1:$TEST_NGINX_RAND_PORT_4; }
+location /set { proxy_set_body "<$arg_a>"; proxy_method PUT; proxy_pass http://127.0.0.1:$TEST_NGINX_RAND_PORT_4; }
+location /none { proxy_pass_request_body off; proxy_set_header Content-Length ""; proxy_pass http://127.0.0.1:$TEST_NGINX_RAND_PORT_4; }
+--- perl
+my $big = join '', map { chr 97 + $_ % 26 } 1 .. 30000;
+my $chunked = "Host: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n7530\r\n$big\r\n0\r\n\r\n";
+is $server->post('/', 'abc')->{body}, "3  POST\nabc", 'counted';
+is $server->post('/', $big)->{body}, "30000  POST\n$big", 'through a file';
+is $server->raw("POST / HTTP/1.1\r\n$chunked")->{body}, "30003  POST\nabc$big", 'chunked: counted';
+is $server->post('/stream', $big)->{body}, "30000  POST\n$big", 'streamed';
+is $server->raw("POST /stream HTTP/1.1\r\n$chunked")->{body}, " chunked POST\nabc$big", 'streamed in chunks';
+is $server->post('/set?a=b', 'abc')->{body}, "3  PUT\n<b>", 'replaced';
+is $server->post('/none', 'abc')->{body}, "  POST\n", 'left out';
+
+
+
+=== TEST 5: responses that nobody should believe
+--- config
+location / { proxy_pass http://127.0.0.1:$TEST_NGINX_RAND_PORT_5; proxy_buffer_size 512; proxy_read_timeout 100ms; }
+--- perl
+my %reply = (
+    length => "HTTP/1.1 200 OK\r\nContent-Length: 1x\r\n\r\na",
+    lengths => "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\na",
+    both => "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    coding => "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\na",
+    field => "HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
+    nul => "HTTP/1.1 200 OK\r\nA: b\0c\r\n\r\n",
+    big => "HTTP/1.1 200 OK\r\nA: " . 'b' x 600 . "\r\n\r\n",
+    closed => "HTTP/1.1 200 OK\r\nA: b\r\n",
+    empty => '',
+);
+my $backend = Bulan::Test::Backend->tcp(sub {
+    my $request = $_[0]->request or return;
+    my ($name) = $request->{target} =~ m{/(\w+)};
+    select undef, undef, undef, 1 if $name eq 'late';
+    $_[0]->send($reply{$name} // '');
+}, where => $ENV{TEST_NGINX_RAND_PORT_5}, parallel => 1);
+is $server->get("/$_")->{status}, 502, $_ for sort keys %reply;
+is $server->get('/late')->{status}, 504, 'late';
+--- error_log eval
+['upstream sent invalid "Content-Length" header', 'upstream sent duplicate header line: "Content-Length: 1"',
+ 'upstream sent "Content-Length" and "Transfer-Encoding" headers at the same time', 'upstream sent unknown "Transfer-Encoding": "gzip"',
+ 'upstream sent invalid header: "no colon"', 'upstream sent too big header while reading response header from upstream',
+ 'upstream prematurely closed connection while reading response header from upstream',
+ 'upstream timed out (110: Connection timed out) while reading response header from upstream',
+ qr{upstream: "http://127\.0\.0\.1:\d+/late"}]
+
+
+
+=== TEST 6: a body that breaks off is not made to look whole
+--- config
+location / { proxy_pass http://127.0.0.1:$TEST_NGINX_RAND_PORT_6; }
+location /now { proxy_pass http://127.0.0.1:$TEST_NGINX_RAND_PORT_6; proxy_buffering off; }
+--- perl
+my $backend = Bulan::Test::Backend->tcp(sub {
+    my $request = $_[0]->request or return;
+    $_[0]->send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n5\r\nwo");
+}, where => $ENV{TEST_NGINX_RAND_PORT_6}, parallel => 1);
+for my $path ('/', '/now') {
+    my $raw = $server->raw("GET $path HTTP/1.1\r\nHost: x\r\n\r\n");
+    like "$raw->{raw}$raw->{body}", qr/hello/, "$path: what came";
+    ok $raw->{error}, "$path: no end";
+}
+--- error_log
+upstream prematurely closed connection while reading upstream
+
+
+
+=== TEST 7: Upgrade: bytes both ways
+--- config
+location / { proxy_pass http://127.0.0.1:$TEST_NGINX_RAND_PORT_7; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade; }
+--- perl
+my $backend = Bulan::Test::Backend->tcp(sub {
+    my ($c) = @_;
+    $c->request or return;
+    $c->send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nfirst\n");
+    while (defined(my $line = eval { $c->take(qr/\n/, time + 5) })) {
+        $c->send(uc $line);
+        return if $line eq "bye\n";
+    }
+}, where => $ENV{TEST_NGINX_RAND_PORT_7});
+my $client = $server->connect;
+$client->send("GET / HTTP/1.1\r\nHost: x\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nearly\n");
+like $client->take(qr/\r\n\r\n/, time + 5), qr{^HTTP/1.1 101 .*^Upgrade: x}ms, 'the head';
+is $client->take(qr/\n/, time + 5), "first\n", 'behind the head';
+is $client->take(qr/\n/, time + 5), "EARLY\n", 'what the client sent too early';
+$client->send('x' x 100000 . "\nbye\n");
+is length $client->take(qr/\n/, time + 5), 100001, 'much';
+is $client->take(qr/\n/, time + 5), "BYE\n", 'the last word';
+ok $client->is_closed, 'closed with the upstream';
+
+
+
+=== TEST 8: a slow client: the response waits in memory, then in a file, and the upstream is let go
+--- config
+location / { proxy_pass http://127.0.0.1:$TEST_NGINX_RAND_PORT_8; proxy_buffers 4 4k; }
+location /memory { proxy_pass http://127.0.0.1:$TEST_NGINX_RAND_PORT_8; proxy_buffers 4 4k; proxy_max_temp_file_size 0; }
+location /unbuffered { proxy_pass http://127.0.0.1:$TEST_NGINX_RAND_PORT_8; proxy_buffering off; }
+--- perl
+my $size = 12_000_000;
+my $backend = Bulan::Test::Backend->tcp(sub {
+    $_[0]->request or return;
+    $_[0]->send("HTTP/1.1 200 OK\r\nContent-Length: $size\r\n\r\n" . join '', map { sprintf "%07d\n", $_ } 1 .. $size / 8);
+}, where => $ENV{TEST_NGINX_RAND_PORT_8}, parallel => 1);
+for my $path ('/', '/memory', '/unbuffered') {
+    my $client = $server->connect;
+    $client->send("GET $path HTTP/1.1\r\nHost: x\r\n\r\n");
+    $client->take(qr/\r\n\r\n/, time + 5);
+    select undef, undef, undef, 0.2;
+    my $body = '';
+    eval { $body .= $client->take(qr/.{8000}/s, time + 5) while length $body < $size; };
+    ok $body eq join('', map { sprintf "%07d\n", $_ } 1 .. $size / 8), $path;
+}
+--- error_log
+an upstream response is buffered to a temporary file
