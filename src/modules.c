@@ -11,6 +11,7 @@
 #include "http/modules/gzip_static.h"
 #include "http/modules/access_log.h"
 #include "http/modules/headers.h"
+#include "http/modules/headers_more.h"
 #include "http/modules/index.h"
 #include "http/modules/not_modified.h"
 #include "http/modules/range.h"
@@ -67,6 +68,7 @@ static bl_module *const http_modules[] = {
     &bl_static_module,
     &bl_not_modified_module,
     &bl_headers_module,
+    &bl_headers_more_module,
     &bl_gzip_module,
     &bl_range_module,
     &bl_ssl_module,
@@ -109,6 +111,7 @@ const bl_filter *const bl_head_filter_order[] = {
     &bl_not_modified_filter,
     &bl_lua_header_filter,
     &bl_headers_filter,
+    &bl_headers_more_filter,
     &bl_gunzip_filter,
     &bl_charset_filter,
     &bl_echo_filter,
