@@ -16,6 +16,7 @@
 #include "http/modules/not_modified.h"
 #include "http/modules/range.h"
 #include "http/modules/map.h"
+#include "http/modules/auth_request.h"
 #include "http/modules/autoindex.h"
 #include "http/modules/proxy.h"
 #include "http/modules/split_clients.h"
@@ -53,6 +54,7 @@ static bl_module *const http_modules[] = {
     &bl_lua_shdict_module,
     &bl_access_module,
     &bl_auth_basic_module,
+    &bl_auth_request_module,
     &bl_try_files_module,
     &bl_map_module,
     &bl_secure_link_module,
@@ -90,6 +92,7 @@ bl_module_list bl_stream_modules = {.modules = stream_modules};
 
 const char *const bl_feature_words[] = {
     "--with-http_ssl_module",
+    "--with-http_auth_request_module",
     "--with-http_gunzip_module",
     "--with-http_gzip_static_module",
     "--with-http_random_index_module",
