@@ -20,7 +20,7 @@ typedef struct settings {
 typedef struct state {
     bool done;
     int status; /* of the subrequest */
-    bl_header *challenge;
+    const bl_headers *fields; /* its response's: what a challenge is taken from */
 } state;
 
 static void assign(bl_request *r, bl_request *sub, const bl_array *assignments)
@@ -39,8 +39,7 @@ static void on_done(bl_request *sub)
 
     st->done = true;
     st->status = sub->out.status;
-    if (st->status == 401)
-        st->challenge = bl_headers_find(&sub->out.headers, BL_STR("WWW-Authenticate"), NULL);
+    st->fields = &sub->out.headers;
     assign(r, sub, s->assignments);
     bl_request_wake(r, BL_JUMP);
 }
@@ -62,6 +61,14 @@ static bl_step ask(bl_request *r, const settings *s)
     return bl_subrequest_new(r, &options) ? BL_WAIT : 500;
 }
 
+static void copy_challenges(bl_request *r, const bl_headers *fields)
+{
+    const bl_header *h = NULL;
+
+    while ((h = bl_headers_find(fields, BL_STR("WWW-Authenticate"), h)) != NULL)
+        bl_headers_add(&r->out.headers, r->pool, h->name, bl_pool_str(r->pool, h->value));
+}
+
 static bl_step check(bl_request *r)
 {
     const settings *s = BL_LOC_SETTINGS(r, bl_auth_request_module);
@@ -72,9 +79,8 @@ static bl_step check(bl_request *r)
     bl_request_set_ctx(r, &bl_auth_request_module, NULL);
     if (st->status >= 200 && st->status < 300)
         return BL_SKIP;
-    if (st->challenge)
-        bl_headers_add(&r->out.headers, r->pool, st->challenge->name,
-                       bl_pool_str(r->pool, st->challenge->value));
+    if (st->status == 401)
+        copy_challenges(r, st->fields);
     if (st->status == 401 || st->status == 403)
         return st->status;
     bl_log_write(BL_LOG_ERR, r->log, 0, "auth request unexpected status: %d", st->status);
