@@ -11,10 +11,12 @@
 #include "http/modules/gzip_static.h"
 #include "http/modules/access_log.h"
 #include "http/modules/headers.h"
+#include "http/modules/headers_more.h"
 #include "http/modules/index.h"
 #include "http/modules/not_modified.h"
 #include "http/modules/range.h"
 #include "http/modules/map.h"
+#include "http/modules/auth_request.h"
 #include "http/modules/autoindex.h"
 #include "http/modules/proxy.h"
 #include "http/modules/split_clients.h"
@@ -54,6 +56,7 @@ static bl_module *const http_modules[] = {
     &bl_lua_socket_module,
     &bl_access_module,
     &bl_auth_basic_module,
+    &bl_auth_request_module,
     &bl_try_files_module,
     &bl_map_module,
     &bl_secure_link_module,
@@ -69,6 +72,7 @@ static bl_module *const http_modules[] = {
     &bl_static_module,
     &bl_not_modified_module,
     &bl_headers_module,
+    &bl_headers_more_module,
     &bl_gzip_module,
     &bl_range_module,
     &bl_ssl_module,
@@ -90,6 +94,7 @@ bl_module_list bl_stream_modules = {.modules = stream_modules};
 
 const char *const bl_feature_words[] = {
     "--with-http_ssl_module",
+    "--with-http_auth_request_module",
     "--with-http_gunzip_module",
     "--with-http_gzip_static_module",
     "--with-http_random_index_module",
@@ -111,6 +116,7 @@ const bl_filter *const bl_head_filter_order[] = {
     &bl_not_modified_filter,
     &bl_lua_header_filter,
     &bl_headers_filter,
+    &bl_headers_more_filter,
     &bl_gunzip_filter,
     &bl_charset_filter,
     &bl_echo_filter,

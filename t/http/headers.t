@@ -120,3 +120,48 @@ location /from { alias $TEST_NGINX_HTML_DIR/utf; charset koi8-r; source_charset 
  "Content-Type: text/plain; charset=utf-8", "Content-Type: text/plain; charset=koi8-r"]
 --- response_body eval
 ["x", "x", "aYYb\n", "a\xd0\xb0\xd0\xb1?\n", "a\xc1&#1092;?\n"]
+
+
+
+=== TEST 8: more_set_headers, more_clear_headers
+--- config
+add_header X-Hidden-A 1 always;
+add_header X-Hidden-B 2 always;
+more_set_headers "X-Out: outer $arg_v" "Server: moon";
+location / {
+    more_clear_headers "X-Hidden-*" Date;
+    more_set_headers -s "404 410" "X-Gone: yes";
+    more_set_headers -t "text/html" "Content-Type: text/x-moon";
+    return 200 x;
+}
+location /gone { more_set_headers -s "404 410" "X-Gone: yes"; more_set_headers -a "X-Hidden-A: 3"; return 410; }
+location /etag { alias $TEST_NGINX_HTML_DIR/a; more_clear_headers ETag Last-Modified Accept-Ranges Content-Type; }
+--- user_files
+>>> a
+a
+--- request eval
+["GET /?v=1", "GET /gone", "GET /etag"]
+--- error_code eval
+[200, 410, 200]
+--- response_headers eval
+["X-Out: outer 1\nServer: moon\n!Date\n!X-Hidden-A\n!X-Hidden-B\n!X-Gone\nContent-Type: text/plain",
+ "X-Gone: yes\nX-Hidden-A: 1, 3", "!ETag\n!Last-Modified\n!Accept-Ranges\n!Content-Type\nX-Out: outer"]
+
+
+
+=== TEST 9: more_set_input_headers
+--- config
+location / {
+    more_set_input_headers "X-In: set $http_x_old" "X-New: n";
+    more_set_input_headers -r "X-None: never";
+    more_clear_input_headers X-Gone;
+    echo "$http_x_in|$http_x_new|$http_x_none|$http_x_gone";
+}
+--- more_headers
+X-In: sent
+X-Old: old
+X-Gone: here
+--- request
+GET /
+--- response_body
+set old|n||
