@@ -23,6 +23,7 @@
 #include "http/modules/empty_gif.h"
 #include "http/modules/random_index.h"
 #include "http/modules/secure_link.h"
+#include "http/modules/realip.h"
 #include "http/modules/rewrite.h"
 #include "http/modules/ssl.h"
 #include "http/modules/static.h"
@@ -59,6 +60,7 @@ static bl_module *const http_modules[] = {
     &bl_auth_request_module,
     &bl_try_files_module,
     &bl_map_module,
+    &bl_realip_module,
     &bl_secure_link_module,
     &bl_random_index_module,
     &bl_empty_gif_module,
@@ -98,6 +100,7 @@ const char *const bl_feature_words[] = {
     "--with-http_gunzip_module",
     "--with-http_gzip_static_module",
     "--with-http_random_index_module",
+    "--with-http_realip_module",
     "--with-http_secure_link_module",
     "--with-http_stub_status_module",
     "--with-pcre-jit",
