@@ -24,6 +24,7 @@
 #include "http/modules/random_index.h"
 #include "http/modules/secure_link.h"
 #include "http/modules/realip.h"
+#include "http/modules/geo.h"
 #include "http/modules/rewrite.h"
 #include "http/modules/ssl.h"
 #include "http/modules/static.h"
@@ -60,6 +61,7 @@ static bl_module *const http_modules[] = {
     &bl_auth_request_module,
     &bl_try_files_module,
     &bl_map_module,
+    &bl_geo_module,
     &bl_realip_module,
     &bl_secure_link_module,
     &bl_random_index_module,
