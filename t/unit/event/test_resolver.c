@@ -160,18 +160,33 @@ static void on_accept(bl_io *io)
     ck_assert(bl_io_add(&conns[used++], fd));
 }
 
+/* A port that is free for both. */
+static void bind_both(int *udp, int *tcp, struct sockaddr_in *sa)
+{
+    socklen_t len = sizeof *sa;
+
+    for (;;) {
+        *sa = (struct sockaddr_in){.sin_family = AF_INET};
+        sa->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        *udp = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+        *tcp = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        ck_assert_int_eq(bind(*tcp, (struct sockaddr *)sa, len), 0);
+        ck_assert_int_eq(getsockname(*tcp, (struct sockaddr *)sa, &len), 0);
+        if (bind(*udp, (struct sockaddr *)sa, len) == 0)
+            return;
+        close(*udp);
+        close(*tcp);
+    }
+}
+
 static void serve(const zone_row *rows)
 {
-    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof sa;
-    int udp = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
-    int tcp = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    struct sockaddr_in sa;
+    int udp, tcp;
 
     pool = bl_pool_new();
     ck_assert(bl_loop_open(NULL, 64));
-    ck_assert_int_eq(bind(udp, (struct sockaddr *)&sa, len), 0);
-    ck_assert_int_eq(getsockname(udp, (struct sockaddr *)&sa, &len), 0);
-    ck_assert_int_eq(bind(tcp, (struct sockaddr *)&sa, len), 0);
+    bind_both(&udp, &tcp, &sa);
     ck_assert_int_eq(listen(tcp, 8), 0);
     server.port = ntohs(sa.sin_port);
     server.rows = rows;
