@@ -10,6 +10,7 @@ local families = {
     "resty.core.var",
     "resty.core.ctx",
     "resty.core.response",
+    "resty.core.request",
     "resty.core.uri",
     "resty.core.base64",
     "resty.core.hash",

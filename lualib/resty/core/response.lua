@@ -93,12 +93,24 @@ local value = ffi.new("bl_str[1]")
 local ffi_string = ffi.string
 local gsub, find, error, setmetatable = string.gsub, string.find, error, setmetatable
 
+-- Names with dashes for underscores, remembered: programs have few, but clients may think of many.
+local dashed, dashed_count = {}, 0
+
+local function dash(name)
+    local with_dashes = gsub(name, "_", "-")
+    if dashed_count < 1000 then
+        dashed_count = dashed_count + 1
+        dashed[name] = with_dashes
+    end
+    return with_dashes
+end
+
 local function field_name(name)
     if type(name) ~= "string" then
         name = tostring(name)
     end
     if find(name, "_", 1, true) and C.bl_lua_ffi_transform_underscores() == 1 then
-        return (gsub(name, "_", "-"))
+        return dashed[name] or dash(name)
     end
     return name
 end
