@@ -156,25 +156,26 @@ local function get(zone, key, stale)
         result = C.bl_lua_shdict_get(dict, key, #key, stale, buffer, size, value)
     end
     if result == NOT_FOUND then
-        return nil, nil
+        return nil
     end
     if result ~= OK then
         return nil, message(result)
     end
     local flags = value.flags
-    local found = result_value()
-    if flags == 0 then
-        flags = nil
+    if stale then
+        return result_value(), flags ~= 0 and flags or nil, value.stale
     end
-    return found, flags, value.stale
+    if flags ~= 0 then
+        return result_value(), flags
+    end
+    return result_value()
 end
 
 ---@param key string
 ---@return any value nil: none (or expired)
 ---@return any flags_or_err
 function _M.get(zone, key)
-    local found, flags = get(zone, key, false)
-    return found, flags
+    return get(zone, key, false)
 end
 
 ---@return any value also one that has expired but is still there
@@ -339,7 +340,7 @@ local function pop(zone, left, key)
         result = C.bl_lua_shdict_pop(dict, left, key, #key, buffer, size, value)
     end
     if result == NOT_FOUND then
-        return nil, nil
+        return nil
     end
     if result ~= OK then
         return nil, message(result)
