@@ -51,12 +51,13 @@ end
 ---@return integer? ok, string? err
 function ngx.say(...)
     local count = select("#", ...)
+    local a, b, c, d = ...
     if count == 1 then
-        local text = text_of((...))
+        local text = text_of(a)
         if text and C.bl_lua_ffi_say(text, #text, 1) == 0 then
             return 1
         end
-    elseif count > 1 and count < 5 and put_some(count, 1, ...) then
+    elseif count > 1 and count < 5 and put_some(count, 1, a, b, c, d) then
         return 1
     end
     return say(...)
@@ -66,12 +67,13 @@ end
 ---@return integer? ok, string? err
 function ngx.print(...)
     local count = select("#", ...)
+    local a, b, c, d = ...
     if count == 1 then
-        local text = text_of((...))
+        local text = text_of(a)
         if text and C.bl_lua_ffi_say(text, #text, 0) == 0 then
             return 1
         end
-    elseif count > 1 and count < 5 and put_some(count, 0, ...) then
+    elseif count > 1 and count < 5 and put_some(count, 0, a, b, c, d) then
         return 1
     end
     return print(...)
