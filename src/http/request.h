@@ -72,7 +72,7 @@ typedef struct bl_response {
     bl_str etag;            /* with its quotes; p NULL: none */
     bl_str location;        /* p NULL: none; made absolute by the codec as absolute_redirect says */
     bl_headers trailers;
-    bool expect_trailers; /* there may be some: HTTP/1.1 needs chunks for that */
+    bool expect_trailers;    /* there may be some: HTTP/1.1 needs chunks for that */
     bool accept_ranges;      /* ranges may be served from this body */
     bool no_range;           /* … but not here (gzip, subrequest) */
     bool no_date, no_server; /* replaced through `headers` */

@@ -19,7 +19,7 @@ typedef struct settings {
 
 typedef struct state {
     bool done;
-    int status; /* of the subrequest */
+    int status;               /* of the subrequest */
     const bl_headers *fields; /* its response's: what a challenge is taken from */
 } state;
 
