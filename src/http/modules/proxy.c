@@ -34,8 +34,12 @@ static const bl_conf_word_value ignore_words[] = {
 static const bl_conf_word_value version_words[] = {{"1.0", 1000}, {"1.1", 1001}, {NULL, 0}};
 
 static const bl_conf_word_value protocol_words[] = {
-    {"SSLv2", BL_TLS_SSLV2}, {"SSLv3", BL_TLS_SSLV3},   {"TLSv1", BL_TLS_V1},
-    {"TLSv1.1", BL_TLS_V1_1}, {"TLSv1.2", BL_TLS_V1_2}, {"TLSv1.3", BL_TLS_V1_3},
+    {"SSLv2", BL_TLS_SSLV2},
+    {"SSLv3", BL_TLS_SSLV3},
+    {"TLSv1", BL_TLS_V1},
+    {"TLSv1.1", BL_TLS_V1_1},
+    {"TLSv1.2", BL_TLS_V1_2},
+    {"TLSv1.3", BL_TLS_V1_3},
     {NULL, 0},
 };
 
@@ -110,8 +114,8 @@ static const bl_type type_path = {"file", sizeof(bl_array *), read_path};
 static bool read_file(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_conf_node *node,
                       void *field)
 {
-    *(bl_str *)field = bl_conf_arg(node, 1).len ? bl_conf_path(cf, bl_conf_arg(node, 1), true)
-                                                : BL_STR("");
+    *(bl_str *)field =
+        bl_conf_arg(node, 1).len ? bl_conf_path(cf, bl_conf_arg(node, 1), true) : BL_STR("");
     return true;
 }
 
@@ -212,8 +216,7 @@ static bool make_tls_client(bl_conf *cf, const bl_proxy_location *outer, bl_prox
     conf->up.tls = &conf->tls;
     conf->tls.settings.verify = conf->tls.verify;
     if (conf->tls.name == NULL) {
-        conf->tls.name =
-            bl_value_compile(cf, conf->target->node, 0, BL_STR("$proxy_host"));
+        conf->tls.name = bl_value_compile(cf, conf->target->node, 0, BL_STR("$proxy_host"));
         if (conf->tls.name == NULL)
             return false;
     }
@@ -313,8 +316,8 @@ static bool get_port(bl_request *r, const bl_variable *v BL_UNUSED, bl_str name 
 }
 
 /* The client's list with its address behind it. */
-static bool get_forwarded_for(bl_request *r, const bl_variable *v BL_UNUSED,
-                              bl_str name BL_UNUSED, bl_str *value)
+static bool get_forwarded_for(bl_request *r, const bl_variable *v BL_UNUSED, bl_str name BL_UNUSED,
+                              bl_str *value)
 {
     char text[BL_ADDR_TEXT];
     size_t len = bl_addr_text(&r->conn->peer.sa, sizeof r->conn->peer, text);
@@ -339,7 +342,8 @@ static bool get_via(bl_request *r, const bl_variable *v BL_UNUSED, bl_str name B
 static const bl_variable rows[] = {
     {.name = BL_STR_INIT("proxy_host"), .get = get_host, .flags = BL_VAR_VOLATILE},
     {.name = BL_STR_INIT("proxy_port"), .get = get_port, .flags = BL_VAR_VOLATILE},
-    {.name = BL_STR_INIT("proxy_add_x_forwarded_for"), .get = get_forwarded_for,
+    {.name = BL_STR_INIT("proxy_add_x_forwarded_for"),
+     .get = get_forwarded_for,
      .flags = BL_VAR_VOLATILE},
     {.name = BL_STR_INIT("proxy_add_via"), .get = get_via, .flags = BL_VAR_VOLATILE},
     {.name = {NULL, 0}},

@@ -72,8 +72,8 @@ bool bl_proxy_compile(bl_conf *cf, bl_proxy_location *conf);
 bl_step bl_proxy_build(bl_upstream *u);
 
 /* proxy_rewrite.c */
-extern const bl_type bl_type_proxy_redirect, bl_type_proxy_cookie_domain,
-    bl_type_proxy_cookie_path, bl_type_proxy_cookie_flags;
+extern const bl_type bl_type_proxy_redirect, bl_type_proxy_cookie_domain, bl_type_proxy_cookie_path,
+    bl_type_proxy_cookie_flags;
 /* The rule that no directive asked for. */
 bl_proxy_rules *bl_proxy_default_redirect(bl_conf *cf, const bl_proxy_target *target);
 bool bl_proxy_rewrite(bl_upstream *u, bl_header_id id, bl_str *value);

@@ -1,8 +1,9 @@
 /* The head of a request to an upstream.
  *
  * What a location says about fields (proxy_set_header, and what goes without saying) is compiled to
- * a program: runs of constant text, and fields with variables. Behind them come the client's fields,
- * but for those that the program has replaced: known ones are told by a bit, others by name. */
+ * a program: runs of constant text, and fields with variables. Behind them come the client's
+ * fields, but for those that the program has replaced: known ones are told by a bit, others by
+ * name. */
 #include "http/modules/proxy.h"
 
 enum {
@@ -56,8 +57,7 @@ static void replace(compiler *c, bl_str name)
     bl_header_id id = bl_header_identify(name, hash);
 
     if (id == BL_H_OTHER)
-        *(bl_header *)bl_array_push(&c->program->others) =
-            (bl_header){.name = name, .hash = hash};
+        *(bl_header *)bl_array_push(&c->program->others) = (bl_header){.name = name, .hash = hash};
     else
         c->program->replaced |= 1ull << id;
     if (id == BL_H_CONTENT_LENGTH || id == BL_H_TRANSFER_ENCODING)
@@ -108,13 +108,12 @@ static bool is_replaced(const compiler *c, bl_header_id id)
 /* What is said, and what is not passed on, when the configuration is silent. */
 static bool add_defaults(compiler *c)
 {
-    static const bl_header_id dropped[] = {BL_H_CONNECTION, BL_H_KEEP_ALIVE, BL_H_TE,
-                                           BL_H_EXPECT,     BL_H_UPGRADE,    BL_H_CONTENT_LENGTH,
-                                           BL_H_TRANSFER_ENCODING};
+    static const bl_header_id dropped[] = {
+        BL_H_CONNECTION,     BL_H_KEEP_ALIVE,       BL_H_TE, BL_H_EXPECT, BL_H_UPGRADE,
+        BL_H_CONTENT_LENGTH, BL_H_TRANSFER_ENCODING};
 
     if (!is_replaced(c, BL_H_HOST)) {
-        bl_value *host =
-            bl_value_compile(c->cf, c->conf->target->node, 0, BL_STR("$proxy_host"));
+        bl_value *host = bl_value_compile(c->cf, c->conf->target->node, 0, BL_STR("$proxy_host"));
         if (host == NULL)
             return false;
         add_field(c, BL_STR("Host"), host);

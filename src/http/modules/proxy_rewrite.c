@@ -97,8 +97,8 @@ static bool read_rule(bl_conf *cf, const bl_conf_node *node, bl_proxy_rules **fi
     if (is_regex(from))
         r.regex = read_regex(cf, node, 1, domain);
     else
-        r.from = bl_value_compile(cf, node, 1,
-                                  bl_pool_str(cf->pool, domain ? without_dot(from) : from));
+        r.from =
+            bl_value_compile(cf, node, 1, bl_pool_str(cf->pool, domain ? without_dot(from) : from));
     r.to = bl_value_compile(cf, node, 2, bl_pool_str(cf->pool, domain ? without_dot(to) : to));
     if ((r.from == NULL && r.regex == NULL) || r.to == NULL)
         return false;
@@ -137,8 +137,7 @@ bl_proxy_rules *bl_proxy_default_redirect(bl_conf *cf, const bl_proxy_target *ta
 static bool read_redirect(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_conf_node *node,
                           void *field)
 {
-    const bl_proxy_location *conf =
-        bl_settings_of(cf->settings, BL_LOCATION, &bl_proxy_module);
+    const bl_proxy_location *conf = bl_settings_of(cf->settings, BL_LOCATION, &bl_proxy_module);
 
     if (node->count != 2 || !bl_str_eq(bl_conf_arg(node, 1), BL_STR("default")))
         return read_rule(cf, node, field, false);
@@ -163,8 +162,8 @@ static bool read_cookie_domain(bl_conf *cf, const bl_directive *d BL_UNUSED,
     return read_rule(cf, node, field, true);
 }
 
-static bool read_cookie_path(bl_conf *cf, const bl_directive *d BL_UNUSED,
-                             const bl_conf_node *node, void *field)
+static bool read_cookie_path(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_conf_node *node,
+                             void *field)
 {
     return read_rule(cf, node, field, false);
 }
@@ -202,7 +201,8 @@ static bool read_flag_rule(bl_conf *cf, const bl_conf_node *node, flag_rule *f)
         return false;
     bl_array_init(&f->flags, cf->pool, sizeof(bl_value *));
     for (int i = 2; i < node->count; i++) {
-        bl_value *value = bl_value_compile(cf, node, i, bl_pool_str(cf->pool, bl_conf_arg(node, i)));
+        bl_value *value =
+            bl_value_compile(cf, node, i, bl_pool_str(cf->pool, bl_conf_arg(node, i)));
         if (value == NULL)
             return false;
         if (value->constant && flag_of(value->text) == 0)
@@ -224,8 +224,9 @@ static bool read_cookie_flags(bl_conf *cf, const bl_directive *d BL_UNUSED,
     }
     if (node->count == 2) {
         if (!bl_str_eq(bl_conf_arg(node, 1), BL_STR("off")))
-            return bl_conf_error(cf, node, 0, "invalid number of arguments in "
-                                              "\"proxy_cookie_flags\" directive");
+            return bl_conf_error(cf, node, 0,
+                                 "invalid number of arguments in "
+                                 "\"proxy_cookie_flags\" directive");
         (*to)->off = true;
         return true;
     }

@@ -88,9 +88,9 @@ static void describe(bl_pool *pool, const url *from, bl_proxy_target *to)
         host.len--;
     }
     to->host_port = host;
-    to->port = from->port ? bl_pool_printf(pool, "%d", from->port)
-                          : from->tls ? BL_STR("443")
-                                      : BL_STR("80");
+    to->port = from->port  ? bl_pool_printf(pool, "%d", from->port)
+               : from->tls ? BL_STR("443")
+                           : BL_STR("80");
 }
 
 /* ------------------------------------------------------------- proxy_pass */
@@ -131,8 +131,7 @@ static bool read_constant(bl_conf *cf, const bl_conf_node *node, bl_str text,
                              "\"proxy_pass\" cannot have URI part in location given by regular "
                              "expression, or inside named location, or inside \"if\" statement, "
                              "or inside \"limit_except\" block");
-    target->group =
-        bl_upstream_group_for(cf, node, parts.host, parts.port, parts.default_port);
+    target->group = bl_upstream_group_for(cf, node, parts.host, parts.port, parts.default_port);
     return target->group != NULL;
 }
 

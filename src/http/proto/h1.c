@@ -37,6 +37,7 @@ static void close_unborn(bl_h1 *h)
     bl_generation *g = generation_of(h->addr);
 
     bl_stats_mine->reading--;
+    c->log.describe = NULL; /* it speaks of the request */
     bl_pool_free(h->pool);
     close_conn(c, g);
 }

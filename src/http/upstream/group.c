@@ -237,7 +237,7 @@ static bool read_group_number(bl_conf *cf, const bl_directive *d, const bl_conf_
     bl_str text = bl_conf_arg(node, 1);
 
     *to = offset == offsetof(bl_upstream_group, keepalive_requests) ? bl_str_to_int(text)
-                                                                     : bl_conf_msec(text);
+                                                                    : bl_conf_msec(text);
     return *to >= 0 || bl_conf_invalid(cf, node, 1);
 }
 

@@ -3,10 +3,10 @@
  *   link ── read ──> pending (memory) ──────────────────────────> bl_output_body
  *                        └─ spill ─> temporary file ─┘ (comes first: it is older)
  *
- * Buffered: the upstream is read as fast as it sends, and what the client does not take in time waits
- * in `*_buffers`, then in a file. Unbuffered: nothing more is read before the last piece has left. A
- * chunked body is undone in place, so that one read is one piece. Buffers come back (release) when
- * they have been sent, and are filled again. */
+ * Buffered: the upstream is read as fast as it sends, and what the client does not take in time
+ * waits in `*_buffers`, then in a file. Unbuffered: nothing more is read before the last piece has
+ * left. A chunked body is undone in place, so that one read is one piece. Buffers come back
+ * (release) when they have been sent, and are filled again. */
 #include "http/upstream/upstream.h"
 
 #include <errno.h>
@@ -141,8 +141,8 @@ static bl_buf *file_piece(bl_upstream *u)
         return b;
     }
     bl_buf *b = take_buffer(u);
-    ssize_t n = pread(u->file->fd, b->last, (size_t)BL_MIN(left, (off_t)(b->end - b->last)),
-                      u->file_given);
+    ssize_t n =
+        pread(u->file->fd, b->last, (size_t)BL_MIN(left, (off_t)(b->end - b->last)), u->file_given);
     if (n <= 0) {
         bl_log_write(BL_LOG_CRIT, u->r->log, errno, "pread() \"%s\" failed", u->file->path.p);
         return NULL;
@@ -176,7 +176,8 @@ static void copy_trailers(bl_upstream *u)
 {
     bl_request *r = u->r;
 
-    BL_HEADERS_EACH (h, &u->head.trailers) {
+    BL_HEADERS_EACH(h, &u->head.trailers)
+    {
         bl_headers_add(&r->out.trailers, r->pool, h->name, h->value);
     }
 }
@@ -220,7 +221,8 @@ static void mark(bl_upstream *u, bl_chain *chain, bool last)
         copy_trailers(u);
 }
 
-/* BL_OK: *over when that was the end; BL_AGAIN: the output is full; BL_ERROR: the client is gone. */
+/* BL_OK: *over when that was the end; BL_AGAIN: the output is full; BL_ERROR: the client is gone.
+ */
 static bl_status give(bl_upstream *u, bool *over)
 {
     bl_request *r = u->r;

@@ -33,8 +33,7 @@ bool bl_peer_is_usable(const bl_peer *peer, uint64_t now)
 
     if (peer->down)
         return false;
-    if (peer->max_fails && s->fails >= peer->max_fails &&
-        now - s->checked_at <= peer->fail_timeout)
+    if (peer->max_fails && s->fails >= peer->max_fails && now - s->checked_at <= peer->fail_timeout)
         return false;
     return peer->max_conns == 0 || s->conns < peer->max_conns;
 }

@@ -1,9 +1,9 @@
 /* Groups of servers, and choosing among them.
  *
- * A group is what `upstream NAME { }` describes, or what a proxy_pass to an address or name implies.
- * Its servers are peers: one for each address. What changes about a peer while it serves (failures,
- * connections, the balancing's weights) stands apart in bl_peer_state, so that it can be put into
- * shared memory (`zone`).
+ * A group is what `upstream NAME { }` describes, or what a proxy_pass to an address or name
+ * implies. Its servers are peers: one for each address. What changes about a peer while it serves
+ * (failures, connections, the balancing's weights) stands apart in bl_peer_state, so that it can be
+ * put into shared memory (`zone`).
  *
  * A balancer is a table of functions; which one a group has is said by its block (least_conn, hash,
  * balancer_by_lua …), round robin without a word. Choosing may wait (BL_WAIT): bl_upstream_chosen

@@ -78,10 +78,11 @@ static bl_status no_head(bl_upstream *u)
 
 static bl_status duplicate(bl_upstream *u, const bl_header *h, const bl_header *before)
 {
-    bl_log_write(BL_LOG_ERR, u->r->log, 0,
-                 "upstream sent duplicate header line: \"%.*s: %.*s\", previous value: \"%.*s: %.*s\"",
-                 BL_STR_ARG(h->name), BL_STR_ARG(h->value), BL_STR_ARG(before->name),
-                 BL_STR_ARG(before->value));
+    bl_log_write(
+        BL_LOG_ERR, u->r->log, 0,
+        "upstream sent duplicate header line: \"%.*s: %.*s\", previous value: \"%.*s: %.*s\"",
+        BL_STR_ARG(h->name), BL_STR_ARG(h->value), BL_STR_ARG(before->name),
+        BL_STR_ARG(before->value));
     return BL_ERROR;
 }
 
@@ -123,8 +124,7 @@ BL_HOT static bl_status use_field(bl_upstream *u, bl_str line)
         return invalid(u, "header", line);
     bl_header_id id = bl_header_identify(f.name, f.hash);
     bool again = id != BL_H_OTHER && bl_headers_known(headers, id) != NULL;
-    const bl_header *h =
-        bl_headers_add_known(headers, u->r->pool, f.name, f.value, f.hash, id);
+    const bl_header *h = bl_headers_add_known(headers, u->r->pool, f.name, f.value, f.hash, id);
     if (id == BL_H_CONTENT_LENGTH || id == BL_H_TRANSFER_ENCODING)
         return use_framing(u, h, again);
     return BL_OK;

@@ -88,7 +88,8 @@ static int intercept(bl_upstream *u, int status)
     bl_request *r = u->r;
 
     if (status == 401) {
-        BL_HEADERS_EACH (h, &u->head.headers) {
+        BL_HEADERS_EACH(h, &u->head.headers)
+        {
             if (h->id == BL_H_WWW_AUTHENTICATE)
                 bl_headers_add_known(&r->out.headers, r->pool, h->name, h->value, h->hash, h->id);
         }
@@ -339,7 +340,8 @@ static void keep_some_fields(bl_upstream *u)
 {
     static const bl_str disposition = BL_STR_INIT("Content-Disposition");
 
-    BL_HEADERS_EACH (h, &u->head.headers) {
+    BL_HEADERS_EACH(h, &u->head.headers)
+    {
         if (is_hidden(u, h))
             continue;
         if (h->id == BL_H_CONTENT_TYPE)
@@ -365,9 +367,9 @@ static bl_step redirect_to(bl_upstream *u, bl_str target)
     bl_request *r = u->r;
     ssize_t question = bl_str_chr(target, '?');
     bl_str path = question < 0 ? target : bl_str_of(target.p, (size_t)question);
-    bl_str args = question < 0 ? BL_STR_NONE
-                               : bl_str_of(target.p + question + 1,
-                                           target.len - (size_t)question - 1);
+    bl_str args = question < 0
+                      ? BL_STR_NONE
+                      : bl_str_of(target.p + question + 1, target.len - (size_t)question - 1);
 
     path = bl_escape_undo(r->pool, path);
     if (!is_safe(path)) {

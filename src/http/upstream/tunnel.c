@@ -188,8 +188,7 @@ int bl_upstream_tunnel(bl_upstream *u)
         return fail(t, t->client->timed_out ? t->client : u->link->conn);
     if (!pump(t, &t->down) || !pump(t, &t->up))
         return leave(t);
-    if ((t->down.eof && bl_chain_empty(&t->down.out)) ||
-        (t->up.eof && bl_chain_empty(&t->up.out)))
+    if ((t->down.eof && bl_chain_empty(&t->down.out)) || (t->up.eof && bl_chain_empty(&t->up.out)))
         return leave(t);
     set_deadlines(t);
     return BL_UP_STEP_WAIT;

@@ -11,7 +11,7 @@ struct bl_upstream_group;
 
 typedef struct bl_uplink {
     bl_conn *conn;
-    struct bl_upstream *u; /* who uses it; NULL: idle */
+    struct bl_upstream *u;           /* who uses it; NULL: idle */
     struct bl_upstream_group *group; /* whose pool it is in */
     bl_link in_pool;
     const void *owner; /* of a `local` pool */
@@ -19,7 +19,7 @@ typedef struct bl_uplink {
     bl_str tls_name;
     uint32_t requests;
     uint64_t received_before, sent_before; /* bytes, by requests before this one */
-    bool reused; /* has served a request before this one */
+    bool reused;                           /* has served a request before this one */
     bl_addr addr;
 } bl_uplink;
 

@@ -8,9 +8,9 @@
  *        │ └───────────────────────────────┘  read the head
  *        └── bl_upstream_next: another try ── from any of them, while no byte has been passed on
  *
- * A step does what it can and says which is next, or that it waits; whatever event comes (readiness,
- * deadline, answer) runs the step again. All that a request holds here is given back in finish, or
- * by the cleanup of its pool. */
+ * A step does what it can and says which is next, or that it waits; whatever event comes
+ * (readiness, deadline, answer) runs the step again. All that a request holds here is given back in
+ * finish, or by the cleanup of its pool. */
 #include "http/upstream/upstream.h"
 #include "http/core_module.h"
 #include "http/upstream/upstream_tls.h"
@@ -231,9 +231,8 @@ static void leave_peer(bl_upstream *u, unsigned result)
 
 static bool can_keep(const bl_upstream *u, const bl_uplink *link)
 {
-    return u->body_done && !u->broken && !u->extra && !u->eof && u->sent_all &&
-           u->head.keepalive && u->group && u->group->keepalive > 0 && !bl_quitting &&
-           !link->conn->error && !u->tunnel;
+    return u->body_done && !u->broken && !u->extra && !u->eof && u->sent_all && u->head.keepalive &&
+           u->group && u->group->keepalive > 0 && !bl_quitting && !link->conn->error && !u->tunnel;
 }
 
 void bl_upstream_release(bl_upstream *u)
@@ -281,9 +280,9 @@ static const struct {
     int status;
     bool fails;
 } outcomes[] = {
-    {BL_UP_ERROR, 502, true},     {BL_UP_TIMEOUT, 504, true},   {BL_UP_INVALID_HEADER, 502, true},
-    {BL_UP_HTTP_500, 500, true},  {BL_UP_HTTP_502, 502, true},  {BL_UP_HTTP_503, 503, true},
-    {BL_UP_HTTP_504, 504, true},  {BL_UP_HTTP_403, 403, false}, {BL_UP_HTTP_404, 404, false},
+    {BL_UP_ERROR, 502, true},    {BL_UP_TIMEOUT, 504, true},   {BL_UP_INVALID_HEADER, 502, true},
+    {BL_UP_HTTP_500, 500, true}, {BL_UP_HTTP_502, 502, true},  {BL_UP_HTTP_503, 503, true},
+    {BL_UP_HTTP_504, 504, true}, {BL_UP_HTTP_403, 403, false}, {BL_UP_HTTP_404, 404, false},
     {BL_UP_HTTP_429, 429, true}, {BL_UP_NO_PEER, 502, false},
 };
 
@@ -514,8 +513,8 @@ static bl_buf *read_piece(bl_upstream *u, const bl_buf *file, off_t at)
 {
     off_t left = file->file_last - file->file_pos - at;
     bl_buf *b = bl_buf_cached(FILE_PIECE);
-    ssize_t n = pread(file->fd, b->last, (size_t)BL_MIN(left, (off_t)FILE_PIECE),
-                      file->file_pos + at);
+    ssize_t n =
+        pread(file->fd, b->last, (size_t)BL_MIN(left, (off_t)FILE_PIECE), file->file_pos + at);
 
     if (n <= 0) {
         bl_log_write(BL_LOG_CRIT, u->r->log, errno, "the request body's file could not be read");
@@ -634,6 +633,10 @@ static bl_status send_out(bl_upstream *u)
  * blame. */
 static bl_status send_request(bl_upstream *u, int *refusal)
 {
+    /* What has come of a body already goes with the head. */
+    if (u->stream_body && !u->stream_over && !u->request_sent &&
+        stream_more(u, refusal) == BL_ERROR)
+        return BL_ERROR;
     for (;;) {
         if (!bl_chain_empty(&u->out)) {
             if (!u->link->conn->io.writable)

@@ -73,10 +73,10 @@ typedef struct bl_upstream_settings {
     bl_temp_path *temp_path;
     bl_value *limit_rate;
     bl_upstream_bind *bind;
-    int ignore_headers;       /* BL_IGNORE_… */
-    bl_array *hide, *pass;    /* bl_str: *_hide_header, *_pass_header */
-    bl_array *hidden;         /* what comes of them (bl_str) */
-    uint64_t hidden_known;    /* bits of known fields among them */
+    int ignore_headers;          /* BL_IGNORE_… */
+    bl_array *hide, *pass;       /* bl_str: *_hide_header, *_pass_header */
+    bl_array *hidden;            /* what comes of them (bl_str) */
+    uint64_t hidden_known;       /* bits of known fields among them */
     struct bl_upstream_tls *tls; /* NULL: none of the targets speaks TLS */
 } bl_upstream_settings;
 
@@ -150,15 +150,15 @@ struct bl_upstream {
     bl_upstream_group *group; /* or: */
     bl_str host;              /* to be resolved; the name of the target */
     int port;
-    bl_str scheme;        /* "http://", for the log */
-    bl_str request_uri;   /* what the request line will ask for, for the log */
+    bl_str scheme;      /* "http://", for the log */
+    bl_str request_uri; /* what the request line will ask for, for the log */
     bool tls;
     const void *owner; /* connections of a `local` pool are kept for the same owner */
 
     /* the way */
     int step;
-    bool in_call;   /* inside a function that may answer at once */
-    bool called;    /* … and did */
+    bool in_call; /* inside a function that may answer at once */
+    bool called;  /* … and did */
     bool call_ok;
     bool client_gone;
     uint64_t started;
@@ -173,12 +173,12 @@ struct bl_upstream {
 
     /* the request */
     bl_str request_head;
-    bl_buf *request_memory;   /* cached, of request_head */
-    const bl_chain *body;     /* what is sent behind the head */
-    const bl_buf *body_at;    /* next piece to be sent */
-    off_t body_offset;        /* sent of it */
+    bl_buf *request_memory; /* cached, of request_head */
+    const bl_chain *body;   /* what is sent behind the head */
+    const bl_buf *body_at;  /* next piece to be sent */
+    off_t body_offset;      /* sent of it */
     bl_chain out;
-    bool stream_body;         /* passed on as it comes */
+    bool stream_body; /* passed on as it comes */
     bool stream_chunked;
     bool stream_begun, stream_over;
     bl_buf *copy; /* of a streamed body, while it is small */
@@ -188,9 +188,9 @@ struct bl_upstream {
     bool request_sent; /* something of it */
 
     /* the response */
-    bl_buf *in;      /* the head's buffer, cached; pos..last: received, not used */
-    bl_buf *old_in;  /* of tries before: variables point into it */
-    char *scanned;   /* no line end before this */
+    bl_buf *in;     /* the head's buffer, cached; pos..last: received, not used */
+    bl_buf *old_in; /* of tries before: variables point into it */
+    char *scanned;  /* no line end before this */
     bool have_status;
     bl_upstream_head head;
     bl_chunked chunked;
@@ -198,19 +198,19 @@ struct bl_upstream {
     bool no_body;      /* HEAD, 204, 304 */
     bool sent_head_method;
     bool buffering;
-    bool body_done;    /* all of it was read, or it broke off */
-    bool broken;       /* … that */
-    bool extra;        /* there were bytes behind it */
+    bool body_done; /* all of it was read, or it broke off */
+    bool broken;    /* … that */
+    bool extra;     /* there were bytes behind it */
     bool eof;
 
     /* passing the body */
-    bl_chain pending;   /* read, not yet given out */
+    bl_chain pending;      /* read, not yet given out */
     int64_t pending_count; /* pieces */
-    bl_buf *reading;    /* being filled */
+    bl_buf *reading;       /* being filled */
     bl_buf *free;
     bl_temp_file *file;
     off_t file_given;
-    bool busy; /* the output is full: it will call */
+    bool busy;          /* the output is full: it will call */
     int64_t limit_rate; /* bytes/s; 0: none */
     uint64_t limit_start;
     uint64_t limit_read;

@@ -107,8 +107,7 @@ static bool get_tries(bl_request *r, const bl_variable *v, bl_str name BL_UNUSED
 
 static const put_fn peer = put_peer, status = put_status, connect_time = put_connect_time,
                     header_time = put_header_time, response_time = put_response_time,
-                    response_length = put_response_length, received = put_received,
-                    sent = put_sent;
+                    response_length = put_response_length, received = put_received, sent = put_sent;
 
 /* ------------------------------------------------------------- fields of the response */
 
@@ -132,9 +131,9 @@ static bool join_fields(bl_request *r, const bl_headers *headers, bl_str name, b
     for (const bl_header *h = headers->first; h; h = h->next) {
         if (!is_named(h->name, name))
             continue;
-        all = all.p == NULL ? h->value
-                            : bl_pool_printf(r->pool, "%.*s, %.*s", BL_STR_ARG(all),
-                                             BL_STR_ARG(h->value));
+        all = all.p == NULL
+                  ? h->value
+                  : bl_pool_printf(r->pool, "%.*s, %.*s", BL_STR_ARG(all), BL_STR_ARG(h->value));
         if (all.p == NULL)
             all = BL_STR("");
     }
