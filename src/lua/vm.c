@@ -36,18 +36,34 @@ static int search_own(lua_State *L)
     return 1;
 }
 
+static const char user_path_key; /* in the registry: package.path without what the system has */
+
+/* A file on the configured path, or below the prefix, goes before what the binary carries. */
+static bool is_on_user_path(lua_State *L, const char *name)
+{
+    lua_getglobal(L, "package");
+    lua_getfield(L, -1, "searchpath");
+    lua_pushstring(L, name);
+    lua_pushlightuserdata(L, (void *)&user_path_key);
+    lua_rawget(L, LUA_REGISTRYINDEX);
+    lua_call(L, 2, 1);
+    bool found = lua_isstring(L, -1);
+    lua_pop(L, 2);
+    return found;
+}
+
 static int search_embedded(lua_State *L)
 {
     const char *name = luaL_checkstring(L, 1);
     const bl_embedded *library = bl_embedded_find(bl_str_c(name));
 
-    if (library)
+    if (library && !is_on_user_path(L, name))
         return load_embedded(L, library);
     lua_pushfstring(L, "\n\tno library '%s' in the server itself", name);
     return 1;
 }
 
-/* package.loaders: preload, our own, files, C libraries, what else the binary carries. */
+/* package.loaders: preload, our own, what else the binary carries, files, C libraries. */
 static void add_searchers(lua_State *L)
 {
     lua_getglobal(L, "package");
@@ -55,12 +71,12 @@ static void add_searchers(lua_State *L)
     int count = (int)lua_objlen(L, -1);
     for (int i = count; i >= 2; i--) {
         lua_rawgeti(L, -1, i);
-        lua_rawseti(L, -2, i + 1);
+        lua_rawseti(L, -2, i + 2);
     }
     lua_pushcfunction(L, search_own);
     lua_rawseti(L, -2, 2);
     lua_pushcfunction(L, search_embedded);
-    lua_rawseti(L, -2, count + 2);
+    lua_rawseti(L, -2, 3);
     lua_getfield(L, -2, "preload");
     lua_pushcfunction(L, luaopen_cjson);
     lua_setfield(L, -2, "cjson");
@@ -111,6 +127,13 @@ static void add_lualib(lua_State *L, const char *prefix)
     lua_pop(L, 3);
 }
 
+static void push_package_field(lua_State *L, const char *field)
+{
+    lua_getglobal(L, "package");
+    lua_getfield(L, -1, field);
+    lua_remove(L, -2);
+}
+
 static void set_paths(bl_lua_vm *vm)
 {
     const bl_lua_main *main = bl_lua_main_of(vm->generation);
@@ -123,9 +146,16 @@ static void set_paths(bl_lua_vm *vm)
     if (len > 1 && trimmed[len - 1] == '/')
         len--;
     trimmed[len] = '\0';
+    lua_pushlightuserdata(vm->L, (void *)&user_path_key);
+    push_package_field(vm->L, "path");
     add_lualib(vm->L, prefix);
     set_path(vm->L, "path", main->package_path, trimmed);
     set_path(vm->L, "cpath", main->package_cpath, trimmed);
+    push_package_field(vm->L, "path");
+    luaL_gsub(vm->L, lua_tostring(vm->L, -1), lua_tostring(vm->L, -2), "");
+    lua_replace(vm->L, -3);
+    lua_pop(vm->L, 1);
+    lua_rawset(vm->L, LUA_REGISTRYINDEX);
 }
 
 /* ------------------------------------------------------------- birth */

@@ -234,6 +234,7 @@ client prematurely closed connection
 --- config
 location / {
     proxy_pass http://127.0.0.1:$TEST_NGINX_RAND_PORT_4;
+    proxy_http_version 1.0;
     proxy_set_header Host upstream;
 }
 --- tcp_listen: $TEST_NGINX_RAND_PORT_4
@@ -250,7 +251,7 @@ abc
 
 === TEST 18: a scripted server on a unix socket, with code
 --- config
-location / { proxy_pass http://unix:$TEST_NGINX_HTML_DIR/back.sock; }
+location / { proxy_http_version 1.0; proxy_pass http://unix:$TEST_NGINX_HTML_DIR/back.sock; }
 --- tcp_listen: back.sock
 --- tcp_reply eval
 sub { my $query = shift; my ($line) = split /\r\n/, $query; "HTTP/1.0 200 OK\r\n\r\n$line" }
