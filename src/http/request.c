@@ -359,11 +359,14 @@ bl_step bl_request_redirect_named(bl_request *r, bl_str name)
 
 static void free_request(bl_request *r)
 {
+    bl_request *main = r->main;
     bl_pool *pool = r->pool;
 
     r->magic = 0;
-    if (bl_request_is_main(r))
+    if (main == r)
         bl_pool_free(pool);
+    else
+        bl_request_drop(main); /* a subrequest holds it, and lives in its pool */
 }
 
 void bl_request_drop(bl_request *r)
