@@ -19,9 +19,11 @@ enum {
 };
 
 enum {
-    BL_DNS_NAME_MAX = 255,       /* bytes as text without the last dot, and a zero byte */
-    BL_DNS_QUERY_MAX = 12 + 260, /* bytes of a query */
-    BL_DNS_RECORDS_MAX = 512,    /* of an answer; further ones are left out */
+    /* Bytes of a name as text with a dot at the end, and one more. Two over what RFC 1035 allows:
+     * servers that give such names are asked for them. */
+    BL_DNS_NAME_MAX = 257,
+    BL_DNS_QUERY_MAX = 12 + BL_DNS_NAME_MAX + 4, /* bytes of a query */
+    BL_DNS_RECORDS_MAX = 512,                    /* of an answer; further ones are left out */
 };
 
 typedef struct bl_dns_record {

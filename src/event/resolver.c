@@ -32,11 +32,19 @@ typedef struct entry entry;
 typedef struct part {
     bl_resolver_query query;
     entry *entry;
-    char name[BL_DNS_NAME_MAX]; /* asked for now: the entry's, or an alias */
-    int aliases;
     uint32_t ttl;
     bl_resolve_status status;
 } part;
+
+/* While it is being asked for. */
+typedef struct question {
+    part parts[FAMILIES];
+    int pending;   /* parts that are not done */
+    int candidate; /* with a search list: which name is tried */
+    int aliases;
+    char name[BL_DNS_NAME_MAX];  /* asked for now: a candidate, or an alias */
+    char alias[BL_DNS_NAME_MAX]; /* what the name is said to be; empty: nothing */
+} question;
 
 struct entry {
     bl_link link; /* in resolver->cached or ->queue; else alone */
@@ -50,11 +58,9 @@ struct entry {
         ASKING,
         CACHED
     } state;
-    int candidate; /* with a search list: which name is tried */
-    int pending;   /* parts that are not done */
-    part *parts;   /* FAMILIES, while asking */
-    bl_sockaddr *addrs;
-    uint32_t count, turn;
+    question *question; /* while ASKING */
+    bl_sockaddr *addrs; /* IPv4 in front */
+    uint32_t count, count4, turn;
     uint64_t expires; /* mono ms */
     bl_resolve_status status;
 };
@@ -94,23 +100,31 @@ static void answer(bl_resolve *ask, bl_resolve_status status, const bl_addr *add
     ask->done(ask);
 }
 
-/* The addresses with the asker's port, beginning with another one each time. */
-static bl_addr *addresses(const bl_sockaddr *from, uint32_t count, uint32_t turn, int port)
+static void copy_family(bl_addr *to, const bl_sockaddr *from, uint32_t count, uint32_t turn,
+                        int port)
 {
-    bl_addr *to = bl_alloc(bl_size_mul(BL_MAX(count, 1u), sizeof *to));
-
     for (uint32_t i = 0; i < count; i++) {
         const bl_sockaddr *sa = &from[(turn + i) % count];
         to[i].len = sa->sa.sa_family == AF_INET ? sizeof sa->in : sizeof sa->in6;
         memcpy(&to[i].sa, sa, to[i].len);
         bl_addr_set_port(&to[i].sa, port);
     }
+}
+
+/* The addresses with the asker's port: IPv4 first, each family beginning with another one each
+ * time. */
+static bl_addr *addresses(const entry *e, uint32_t turn, int port)
+{
+    bl_addr *to = bl_alloc(bl_size_mul(BL_MAX(e->count, 1u), sizeof *to));
+
+    copy_family(to, e->addrs, e->count4, turn, port);
+    copy_family(to + e->count4, e->addrs + e->count4, e->count - e->count4, turn, port);
     return to;
 }
 
 static void answer_from(bl_resolve *ask, const entry *e, uint32_t turn, uint64_t valid_ms)
 {
-    bl_addr *addrs = addresses(e->addrs, e->count, turn, ask->port);
+    bl_addr *addrs = addresses(e, turn, ask->port);
 
     answer(ask, e->status, addrs, e->count, valid_ms);
     bl_free(addrs);
@@ -144,17 +158,17 @@ static void forget(entry *e)
     bl_list_remove(&e->link);
 }
 
-static void stop_parts(entry *e)
+static void stop_asking(entry *e)
 {
-    for (int i = 0; e->parts && i < FAMILIES; i++)
-        bl_resolver_query_stop(&e->parts[i].query);
-    bl_free(e->parts);
-    e->parts = NULL;
+    for (int i = 0; e->question && i < FAMILIES; i++)
+        bl_resolver_query_stop(&e->question->parts[i].query);
+    bl_free(e->question);
+    e->question = NULL;
 }
 
 static void entry_free(entry *e)
 {
-    stop_parts(e);
+    stop_asking(e);
     bl_free(e->addrs);
     bl_free(e);
 }
@@ -210,24 +224,23 @@ static int dots_in(bl_str name)
     return dots;
 }
 
-/* The name to try as number e->candidate: the name itself, and with each domain of the search list
- * behind it; first what has more chances. False: there are no more. */
-static bool candidate_name(const entry *e, char *to)
+/* The name to try next: the name itself, or with a domain of the search list behind it; first what
+ * has more chances. False: there are no more. */
+static bool next_candidate(entry *e)
 {
     const bl_resolver *r = e->resolver;
-    const bl_array *search = &r->system.search;
+    question *q = e->question;
     bool absolute = e->name.p[e->name.len - 1] == '.';
-    bl_str name = bl_str_of(e->name.p, e->name.len - absolute);
-    int domains = r->local && !absolute ? (int)bl_array_count(search) : 0;
-    int i = e->candidate - (dots_in(name) >= r->system.ndots);
-    bl_str domain = BL_STR_NONE;
+    bl_str name = bl_str_of(e->name.p, e->name.len - absolute), domain = BL_STR_NONE;
+    int domains = r->local && !absolute ? (int)bl_array_count(&r->system.search) : 0;
+    int i = q->candidate - (dots_in(name) >= r->system.ndots);
 
-    if (e->candidate > domains || e->name.len >= BL_DNS_NAME_MAX)
+    if (q->candidate++ > domains)
         return false;
     if (i >= 0 && i < domains)
-        domain = *(bl_str *)bl_array_at(search, (size_t)i);
-    char *at = bl_str_put(to, name);
-    if (domain.len && name.len + 1 + domain.len < BL_DNS_NAME_MAX) {
+        domain = *(bl_str *)bl_array_at(&r->system.search, (size_t)i);
+    char *at = bl_str_put(q->name, name);
+    if (domain.len && name.len + 1 + domain.len < sizeof q->name) {
         *at++ = '.';
         at = bl_str_put(at, domain);
     }
@@ -244,50 +257,47 @@ static void add_address(void *data, const bl_dns_record *record)
     if ((e->count & (e->count - 1)) == 0)
         e->addrs = bl_realloc(e->addrs, bl_size_mul(BL_MAX(e->count * 2, 1u), sizeof *e->addrs));
     bl_sockaddr *sa = &e->addrs[e->count++];
-    memset(sa, 0, sizeof *sa);
     if (record->type == BL_DNS_A) {
-        sa->in.sin_family = AF_INET;
-        sa->in.sin_addr = record->a;
+        *sa = e->addrs[e->count4]; /* the first of IPv6 makes room */
+        sa = &e->addrs[e->count4++];
+        *sa = (bl_sockaddr){.in = {.sin_family = AF_INET, .sin_addr = record->a}};
     } else {
-        sa->in6.sin6_family = AF_INET6;
-        sa->in6.sin6_addr = record->aaaa;
+        *sa = (bl_sockaddr){.in6 = {.sin6_family = AF_INET6, .sin6_addr = record->aaaa}};
     }
 }
 
-static void start_parts(entry *e, const char *name)
+/* Asks for question->name. The entry may be over before it returns. */
+static void ask_now(entry *e)
 {
-    bl_resolver *r = e->resolver;
+    const bl_resolver *r = e->resolver;
+    question *q = e->question;
     bool wanted[FAMILIES] = {r->ipv4, r->ipv6};
+    int left = q->pending = wanted[0] + wanted[1];
 
-    e->pending = wanted[0] + wanted[1];
-    for (int i = 0, left = e->pending; left > 0; i++) {
-        part *p = &e->parts[i];
-        p->status = BL_RESOLVE_NOT_FOUND;
-        p->ttl = UINT32_MAX;
-        p->aliases = 0;
+    q->alias[0] = '\0';
+    for (int i = 0; left > 0; i++) {
         if (!wanted[i])
             continue;
-        memcpy(p->name, name, strlen(name) + 1);
-        left--; /* with the last one, the entry may be over before start returns */
-        bl_resolver_query_start(&p->query, bl_str_c(p->name));
+        left--; /* with the last one, the question may be gone before start returns */
+        bl_resolver_query_start(&q->parts[i].query, bl_str_c(q->name));
     }
 }
 
-/* Nothing found is only said when all that were asked agree; else what went wrong. */
+/* Whatever goes wrong with one family is the answer, even if the other's addresses are there: half
+ * of them must not be kept for the whole. */
 static bl_resolve_status status_of(const entry *e)
 {
-    if (e->count)
-        return BL_RESOLVE_OK;
     for (int i = 0; i < FAMILIES; i++) {
-        if (e->parts[i].status != BL_RESOLVE_NOT_FOUND && e->parts[i].status != BL_RESOLVE_OK)
-            return e->parts[i].status;
+        bl_resolve_status status = e->question->parts[i].status;
+        if (status != BL_RESOLVE_NOT_FOUND && status != BL_RESOLVE_OK)
+            return status;
     }
-    return BL_RESOLVE_NOT_FOUND;
+    return e->count ? BL_RESOLVE_OK : BL_RESOLVE_NOT_FOUND;
 }
 
 static uint64_t lifetime_of(const entry *e)
 {
-    uint32_t ttl = BL_MIN(e->parts[0].ttl, e->parts[1].ttl);
+    uint32_t ttl = BL_MIN(e->question->parts[0].ttl, e->question->parts[1].ttl);
 
     if (e->resolver->valid_ms >= 0)
         return (uint64_t)e->resolver->valid_ms;
@@ -327,66 +337,84 @@ static void deliver(entry *e, uint64_t lifetime)
     bl_free(copy.addrs);
 }
 
+/* Another name that may have addresses: what the name is an alias of (which holds for both
+ * families, whichever answer said so), or the next of the search list. */
+static bool ask_further(entry *e)
+{
+    question *q = e->question;
+
+    if (e->status != BL_RESOLVE_NOT_FOUND)
+        return false;
+    if (q->alias[0] && q->aliases++ < ALIASES_MAX)
+        memcpy(q->name, q->alias, sizeof q->name);
+    else if (!next_candidate(e))
+        return false;
+    ask_now(e);
+    return true;
+}
+
 static void complete(entry *e)
 {
     bl_resolver *r = e->resolver;
-    char name[BL_DNS_NAME_MAX * 2];
 
     e->status = status_of(e);
-    e->candidate++;
-    if (e->status == BL_RESOLVE_NOT_FOUND && candidate_name(e, name)) {
-        start_parts(e, name);
+    if (ask_further(e))
         return;
-    }
     uint64_t lifetime = lifetime_of(e);
-    stop_parts(e);
+    stop_asking(e);
     r->asking--;
     RAND_bytes((unsigned char *)&e->turn, sizeof e->turn);
     deliver(e, lifetime);
     begin_queued(r);
 }
 
-static void part_done(bl_resolver_query *q, const bl_dns_answer *dns, bl_resolve_status status)
+/* Whose word on aliases counts: they hold for both families, and who asks for one should hear the
+ * same from the other. */
+static const part *last_part(const entry *e)
 {
-    part *p = BL_CONTAINER(q, part, query);
+    return &e->question->parts[e->resolver->ipv6 ? 1 : 0];
+}
+
+static void keep_alias(question *q, bl_str last)
+{
+    if (last.len < sizeof q->alias && !bl_str_ieq(last, bl_str_c(q->name)))
+        *bl_str_put(q->alias, last) = '\0';
+}
+
+static void part_done(bl_resolver_query *query, const bl_dns_answer *dns, bl_resolve_status status)
+{
+    part *p = BL_CONTAINER(query, part, query);
     entry *e = p->entry;
+    question *q = e->question;
     bl_str last;
 
     p->status = status;
     if (dns && status == BL_RESOLVE_OK) {
-        uint32_t count = bl_dns_follow(dns, q->name, &last, &p->ttl, add_address, e);
-        bool alias = count == 0 && !bl_str_ieq(last, q->name);
-        if (alias && p->aliases++ < ALIASES_MAX && last.len < sizeof p->name) {
-            *bl_str_put(p->name, last) = '\0';
-            bl_resolver_query_start(q, bl_str_c(p->name));
-            return;
-        }
+        uint32_t count = bl_dns_follow(dns, query->name, &last, &p->ttl, add_address, e);
         p->status = count ? BL_RESOLVE_OK : BL_RESOLVE_NOT_FOUND;
+        if (p == last_part(e))
+            keep_alias(q, count ? bl_str_c(q->name) : last);
     }
-    if (p->status != BL_RESOLVE_OK)
-        p->ttl = UINT32_MAX; /* what was not found does not limit what was */
-    if (--e->pending == 0)
+    if (--q->pending == 0)
         complete(e);
 }
 
 static void begin(entry *e)
 {
-    char name[BL_DNS_NAME_MAX * 2];
-
     e->state = ASKING;
     e->resolver->asking++;
-    e->parts = bl_zalloc(FAMILIES * sizeof *e->parts);
+    e->question = bl_zalloc(sizeof *e->question);
     for (int i = 0; i < FAMILIES; i++) {
-        e->parts[i].entry = e;
-        e->parts[i].status = BL_RESOLVE_NOT_FOUND;
-        e->parts[i].query.servers = &e->resolver->servers;
-        e->parts[i].query.type = i == 0 ? BL_DNS_A : BL_DNS_AAAA;
-        e->parts[i].query.done = part_done;
+        part *p = &e->question->parts[i];
+        p->entry = e;
+        p->ttl = UINT32_MAX;
+        p->status = BL_RESOLVE_NOT_FOUND;
+        p->query.servers = &e->resolver->servers;
+        p->query.type = i == 0 ? BL_DNS_A : BL_DNS_AAAA;
+        p->query.done = part_done;
     }
-    if (candidate_name(e, name))
-        start_parts(e, name);
-    else
-        complete(e);
+    next_candidate(e);
+    ask_now(e);
 }
 
 /* ------------------------------------------------------------- asks */
@@ -397,7 +425,7 @@ static void on_timeout(bl_timer *timer)
     bl_resolve *ask = BL_CONTAINER(timer, bl_resolve, timer);
     const entry *e = ask->entry;
     uint32_t count = e ? e->count : 0;
-    bl_addr *addrs = count ? addresses(e->addrs, count, 0, ask->port) : NULL;
+    bl_addr *addrs = count ? addresses(e, 0, ask->port) : NULL;
 
     bl_resolve_cancel(ask);
     answer(ask, count ? BL_RESOLVE_OK : BL_RESOLVE_TIMEOUT, addrs, count, 0);

@@ -56,20 +56,6 @@ static void finish(bl_resolver_query *q, const bl_dns_answer *answer, bl_resolve
     q->done(q, answer, status);
 }
 
-/* An attempt came to nothing. Every server had its chance: that is the answer. */
-static void give_up(attempt *a, bl_resolve_status status)
-{
-    bl_resolver_query *q = a->query;
-
-    if (q->worst == BL_RESOLVE_OK || q->worst == BL_RESOLVE_SERVER)
-        q->worst = status;
-    attempt_free(a);
-    if (q->tries >= q->servers->count && q->open == 0)
-        finish(q, NULL, q->worst);
-    else if (q->tries < q->servers->count)
-        send_next(q);
-}
-
 /* The server can't be reached: the next one, or the same again when the time comes. */
 static void lose(attempt *a)
 {
@@ -128,17 +114,11 @@ static bool is_for(const attempt *a, const bl_dns_answer *answer)
     return answer->id == a->id && answer->type == a->query->type && bl_str_ieq(answer->name, name);
 }
 
-static bool is_final(int code)
-{
-    return code == BL_RESOLVE_OK || code == BL_RESOLVE_NOT_FOUND;
-}
-
 static void begin_tcp(attempt *udp);
 
 /* True: the attempt is over (perhaps the query too). */
 static bool use_message(attempt *a, const uint8_t *bytes, size_t len)
 {
-    bl_resolver_query *q = a->query;
     bl_pool *pool = bl_pool_new();
     bl_dns_answer answer;
 
@@ -146,12 +126,10 @@ static bool use_message(attempt *a, const uint8_t *bytes, size_t len)
         bl_dns_parse(pool, bl_str_of((const char *)bytes, len), &answer) && is_for(a, &answer);
     if (good && answer.truncated && !a->tcp)
         begin_tcp(a);
-    else if (good && is_final(answer.code))
-        finish(q, &answer, (bl_resolve_status)answer.code);
     else if (good)
-        give_up(a, (bl_resolve_status)answer.code);
+        finish(a->query, &answer, (bl_resolve_status)answer.code);
     else if (a->tcp)
-        give_up(a, BL_RESOLVE_FORMAT);
+        lose(a);
     bl_pool_free(pool);
     return good || a->tcp;
 }
@@ -212,7 +190,7 @@ static void on_stream(bl_io *io)
         if (n <= 0) {
             if (n < 0)
                 log_failure(a, "recv()");
-            give_up(a, BL_RESOLVE_SERVER);
+            lose(a);
             return;
         }
         a->have += (size_t)n;
@@ -235,7 +213,7 @@ static void on_stream_writable(bl_io *io)
         }
         if (n < 0) {
             log_failure(a, "send()");
-            give_up(a, BL_RESOLVE_SERVER);
+            lose(a);
             return;
         }
         a->sent += (size_t)n;
@@ -250,7 +228,7 @@ static void begin_tcp(attempt *udp)
         log_failure(udp, "connect()");
         if (a)
             attempt_free(a);
-        give_up(udp, BL_RESOLVE_SERVER);
+        lose(udp);
         return;
     }
     a->in = bl_alloc(2 + UINT16_MAX);
@@ -293,7 +271,7 @@ static void send_next(bl_resolver_query *q)
     while (!send_one(q)) {
         if (--chances == 0) {
             if (q->open == 0)
-                finish(q, NULL, q->worst ? q->worst : BL_RESOLVE_SERVER);
+                finish(q, NULL, BL_RESOLVE_SERVER);
             return;
         }
     }
@@ -311,7 +289,6 @@ void bl_resolver_query_start(bl_resolver_query *q, bl_str name)
     q->running = true;
     q->tries = q->open = 0;
     q->pause_ms = FIRST_PAUSE_MS;
-    q->worst = BL_RESOLVE_OK;
     bl_list_init(&q->attempts);
     if (bl_dns_query(scratch, 0, name, q->type) == 0)
         finish(q, NULL, BL_RESOLVE_NOT_FOUND);

@@ -1,5 +1,5 @@
-/* One question on the wire: sent to a name server over UDP, to the next one when no answer comes or
- * a server fails, over TCP when an answer was cut. Each attempt has a socket of its own, so a
+/* One question on the wire: sent to a name server over UDP, to the next one when no answer comes,
+ * over TCP when an answer was cut. Each attempt has a socket of its own, so a
  * random port beside its random id, and stays open for a late answer while others are tried. */
 #ifndef BL_EVENT_RESOLVER_QUERY_H
 #define BL_EVENT_RESOLVER_QUERY_H
@@ -26,7 +26,6 @@ struct bl_resolver_query {
     bl_timer timer;
     uint32_t tries, open;
     uint64_t pause_ms;
-    bl_resolve_status worst; /* what servers that failed said */
     bool running;
 };
 

@@ -53,10 +53,10 @@ START_TEST(names_that_cannot_be)
     ck_assert_uint_eq(query(label, 1).len, 0);
     for (int i = 0; i < 126; i++)
         strcat(name, "a.");
-    strcat(name, "b");
-    ck_assert_uint_eq(strlen(name), 253);
+    strcat(name, "bcd");
+    ck_assert_uint_eq(strlen(name), 255);
     ck_assert_uint_ne(query(name, 1).len, 0);
-    ck_assert_uint_eq(query(strcat(name, "c"), 1).len, 0);
+    ck_assert_uint_eq(query(strcat(name, "e"), 1).len, 0);
     ck_assert_uint_eq(query("", 1).len, 0);
     ck_assert_uint_eq(query(".", 1).len, 0);
     ck_assert_uint_eq(query("a..b", 1).len, 0);

@@ -271,6 +271,9 @@ static const zone_row usual[] = {
     {"a.test", BL_DNS_A, "192.0.2.1", 0, TTL},
     {"both.test", BL_DNS_A, "192.0.2.2", 0, TTL},
     {"both.test", BL_DNS_AAAA, "2001:db8::2", 0, TTL},
+    {"two.test", BL_DNS_A, "192.0.2.7", 0, TTL},
+    {"two.test", BL_DNS_A, "192.0.2.8", 0, TTL},
+    {"two.test", BL_DNS_AAAA, "2001:db8::7", 0, TTL},
     {"www.test", BL_DNS_CNAME, "a.test", 0, TTL},
     {"deep.test", BL_DNS_CNAME, "www.test", 0, TTL},
     {"circle.test", BL_DNS_CNAME, "elcric.test", 0, TTL},
@@ -387,9 +390,10 @@ START_TEST(turns)
     bl_resolver *r = resolver("");
     char first[512];
 
-    strcpy(first, resolve(r, "both.test"));
-    ck_assert_str_ne(first, resolve(r, "both.test"));
-    ck_assert_str_eq(first, resolve(r, "both.test"));
+    strcpy(first, resolve(r, "two.test"));
+    ck_assert_str_ne(first, resolve(r, "two.test"));
+    ck_assert_str_eq(first, resolve(r, "two.test"));
+    ck_assert_ptr_nonnull(strstr(first, " [2001:db8::7]:80 ")); /* always behind IPv4 */
 }
 END_TEST
 
