@@ -307,8 +307,8 @@ static bool in_range(const struct tm *tm)
            tm->tm_mday <= days[tm->tm_mon] + (leap && tm->tm_mon == 1) && year >= 1970;
 }
 
-/* Days since 1970 of a date of the Gregorian calendar: years begin in March, so that the leap day is
- * the last of one. */
+/* Days since 1970 of a date of the Gregorian calendar: years begin in March, so that the leap day
+ * is the last of one. */
 static int64_t days_since_epoch(int year, int month, int day)
 {
     int64_t y = month <= 2 ? year - 1 : year;

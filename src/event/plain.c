@@ -23,8 +23,8 @@ static void log_failure(bl_conn *c, const char *call)
     bl_log_level gone = c->listener ? BL_LOG_INFO : BL_LOG_ERR;
 
     c->failure = errno;
-    bl_log_write(is_client_gone(c->failure) ? gone : BL_LOG_ALERT, &c->log, c->failure,
-                 "%s failed", call);
+    bl_log_write(is_client_gone(c->failure) ? gone : BL_LOG_ALERT, &c->log, c->failure, "%s failed",
+                 call);
     c->error = true;
 }
 

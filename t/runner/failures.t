@@ -30,7 +30,7 @@ my @cases = (
     ['not in the log', "--- request\nGET /none\n--- error_code: 404\n--- no_error_log\n[error]\n", qr/no_error_log: \[error\].*the line:/s],
     ['grep in the log', "--- request\nGET /none\n--- error_code: 404\n--- grep_error_log eval: qr/open/\n--- grep_error_log_out\nshut\n", qr/grep_error_log_out/],
     ['shutdown log', "--- request\nGET /ok\n--- shutdown_error_log\nno such line\n", qr/shutdown_error_log/],
-    ['killed worker', "--- perl\nkill 'SEGV', \$server->worker_pids; \$server->wait_log('exited on signal');\n--- request\nGET /ok\n", qr/lives and ends well.*exited on signal 11/s],
+    ['killed worker', "--- perl\nkill 'KILL', \$server->worker_pids; \$server->wait_log('exited on signal');\n--- request\nGET /ok\n", qr/lives and ends well.*exited on signal 9/s],
     ['killed master', "--- perl\nmy \@w = \$server->worker_pids; kill 'KILL', \$server->master_pid; kill 'KILL', \@w;\n--- request\nGET /ok\n", qr/ended (?:by itself )?with signal 9/],
     ['alert', "--- perl\nappend(\$server, 'error.log', '2026/01/01 00:00:00 [alert] 1#1: odd');\n--- request\nGET /ok\n", qr/not expected in error\.log: .*odd/],
     ['emerg on reload', "--- perl\n\$server->write_file('conf/nginx.conf', 'nonsense;'); \$server->signal('HUP'); \$server->wait_log('unknown directive');\n--- request\nGET /ok\n", qr/not expected in error\.log: .*emerg.*nonsense/],

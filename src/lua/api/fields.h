@@ -1,5 +1,5 @@
-/* Header fields and arguments of a request as arrays of pairs, for the FFI: what Lua makes tables of
- * in compiled code (lualib/resty/core/request.lua). */
+/* Header fields and arguments of a request as arrays of pairs, for the FFI: what Lua makes tables
+ * of in compiled code (lualib/resty/core/request.lua). */
 #ifndef BL_LUA_API_FIELDS_H
 #define BL_LUA_API_FIELDS_H
 
