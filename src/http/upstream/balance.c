@@ -11,6 +11,7 @@ enum {
     LOOKS_MAX = 20,
     POINTS = 160, /* on the ring, for a peer of weight 1 */
     OCTETS_IPV4 = 3,
+    ADDRESS_HASHES = 30030, /* divisible by small numbers of servers */
 };
 
 /* A point of the ring: from the one before it up to here, `server` is asked. */
@@ -32,6 +33,7 @@ typedef struct search {
     unsigned rehash;
     uint32_t at; /* on the ring */
     int looks;
+    bool address;
 } search;
 
 /* ------------------------------------------------------------- common */
@@ -137,18 +139,25 @@ static bl_step begin_search(bl_upstream *u, bl_str key)
 }
 
 /* The part of the address that tells networks apart. */
-static bl_step ip_hash_begin(bl_upstream *u)
+static bl_str network_of(const bl_sockaddr *peer)
 {
-    const bl_sockaddr *peer = &u->r->conn->peer;
-
     switch (peer->sa.sa_family) {
     case AF_INET:
-        return begin_search(u, bl_str_of((const char *)&peer->in.sin_addr, OCTETS_IPV4));
+        return bl_str_of((const char *)&peer->in.sin_addr, OCTETS_IPV4);
     case AF_INET6:
-        return begin_search(u, bl_str_of((const char *)&peer->in6.sin6_addr, 16));
+        return bl_str_of((const char *)&peer->in6.sin6_addr, sizeof peer->in6.sin6_addr);
     default:
-        return begin_search(u, BL_STR("unix"));
+        return BL_STR("unix");
     }
+}
+
+static bl_step ip_hash_begin(bl_upstream *u)
+{
+    bl_step step = begin_search(u, network_of(&u->r->conn->peer));
+    search *s = u->choice.data;
+
+    s->address = true;
+    return step;
 }
 
 static bl_step hash_begin(bl_upstream *u)
@@ -172,10 +181,18 @@ static void hash_again(search *s)
     s->hash += (crc_of(crc, s->key) >> 16) & 0x7fff;
 }
 
+/* A polynomial: neighbours in the last octet come out one behind the other, so that they are spread
+ * evenly. Bounded, so that no bit is lost before the next round. */
+static void hash_address_again(search *s)
+{
+    for (size_t i = 0; i < s->key.len; i++)
+        s->hash = (s->hash * 31 + (unsigned char)s->key.p[i]) % ADDRESS_HASHES;
+}
+
 static int look_by_hash(bl_upstream *u, search *s, int64_t total)
 {
     while (s->looks++ < LOOKS_MAX) {
-        hash_again(s);
+        s->address ? hash_address_again(s) : hash_again(s);
         int index = peer_at(u->choice.peers, s->hash % total);
         if (may_ask(u, index))
             return index;
