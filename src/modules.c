@@ -84,6 +84,7 @@ static bl_module *const http_modules[] = {
     &bl_temp_paths_module,
     &bl_access_log_module,
     &bl_upstream_block_module,
+    &bl_balance_module,
     &bl_proxy_module,
     NULL,
 };

@@ -345,6 +345,9 @@ static bool make_peers(bl_conf *cf, bl_upstream_group *g)
     peers->primaries = add_peers(cf, g, peers, 0, false);
     add_peers(cf, g, peers, peers->primaries, true);
     g->peers = peers;
+    if (g->no_backups && peers->primaries != peers->count)
+        return bl_conf_error(cf, g->node, 0,
+                             "balancing method does not support parameter \"backup\"");
     if (peers->primaries == 0 && peers->count > 0)
         return bl_conf_error(cf, g->node, 0, "no servers in upstream \"%.*s\"",
                              BL_STR_ARG(g->host));

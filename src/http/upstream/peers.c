@@ -63,7 +63,7 @@ void bl_peer_take(bl_upstream *u, int index)
 
 /* ------------------------------------------------------------- round robin */
 
-static bl_step rr_begin(bl_upstream *u)
+bl_step bl_peers_begin(bl_upstream *u)
 {
     bl_peer_choice *choice = &u->choice;
 
@@ -110,7 +110,7 @@ static int pick_single(const bl_peers *peers)
     return p->down || (p->max_conns && p->state->conns >= p->max_conns) ? -1 : 0;
 }
 
-static bl_step rr_choose(bl_upstream *u)
+bl_step bl_peers_choose(bl_upstream *u)
 {
     bl_peers *peers = u->choice.peers;
     int index;
@@ -142,7 +142,7 @@ static void note_failure(bl_upstream *u, bl_peer *peer)
         bl_log_write(BL_LOG_WARN, u->r->log, 0, "upstream server temporarily disabled");
 }
 
-static void rr_done(bl_upstream *u, unsigned result)
+void bl_peers_done(bl_upstream *u, unsigned result)
 {
     bl_peers *peers = u->choice.peers;
     bl_peer *peer = u->choice.peer;
@@ -161,7 +161,7 @@ static void rr_done(bl_upstream *u, unsigned result)
 
 const bl_balancer bl_balancer_rr = {
     .name = "round robin",
-    .begin = rr_begin,
-    .choose = rr_choose,
-    .done = rr_done,
+    .begin = bl_peers_begin,
+    .choose = bl_peers_choose,
+    .done = bl_peers_done,
 };

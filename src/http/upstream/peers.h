@@ -88,6 +88,7 @@ struct bl_upstream_group {
     bl_settings settings;     /* BL_SERVER level: of modules with directives in the block */
     const bl_balancer *balancer;
     void *balancer_data;
+    bool no_backups; /* the balancer knows none */
     bl_peers *peers;
     bl_zone *zone;
     /* keepalive: uplink.h */
@@ -97,7 +98,7 @@ struct bl_upstream_group {
     int64_t idle_count;
 };
 
-extern bl_module bl_upstream_block_module;
+extern bl_module bl_upstream_block_module, bl_balance_module;
 extern const bl_balancer bl_balancer_rr;
 
 /* While the configuration is read. The group that a URL's host and port mean: one that exists, or a
@@ -116,6 +117,10 @@ bl_peers *bl_peers_of_addrs(bl_pool *pool, const bl_addr *addrs, int count, bl_s
 bool bl_peer_is_usable(const bl_peer *peer, uint64_t now);
 bool bl_peer_was_tried(const bl_peer_choice *choice, int index);
 void bl_peer_take(struct bl_upstream *u, int index);
+/* Round robin's functions, which most balancers begin and end with, and fall back on. */
+bl_step bl_peers_begin(struct bl_upstream *u);
+bl_step bl_peers_choose(struct bl_upstream *u);
+void bl_peers_done(struct bl_upstream *u, unsigned result);
 
 static inline void bl_peers_lock(bl_peers *peers)
 {
