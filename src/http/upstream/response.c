@@ -427,10 +427,10 @@ BL_HOT int bl_upstream_respond(bl_upstream *u)
     u->no_body = is_bodiless(u);
     u->body_left = u->head.content_length;
     if (BL_UNLIKELY(u->head.headers.have & ACCEL)) {
+        obey(u);
         h = bl_headers_known(&u->head.headers, BL_H_X_ACCEL_REDIRECT);
         if (h && !(u->conf->ignore_headers & BL_IGNORE_REDIRECT))
             return redirect(u, h);
-        obey(u);
     }
     u->head.upgraded = status == 101 && asked_for_upgrade(r);
     make_head(u);
