@@ -409,19 +409,23 @@ static bool parse_host_port(bl_str text, int *port)
     return n >= 1 && n <= 65535;
 }
 
+enum {
+    DOT = 0x80, /* marks dots in the table below */
+};
+
 /* Bytes of a host name, lower-cased; 0: can't stand in one. */
 static const unsigned char host_bytes[256] = {
-    ['-'] = '-', ['.'] = '.',   ['_'] = '_', ['~'] = '~', ['!'] = '!', ['$'] = '$',
-    ['&'] = '&', ['\''] = '\'', ['*'] = '*', ['+'] = '+', ['%'] = '%', ['('] = '(',
-    [')'] = ')', [','] = ',',   [';'] = ';', ['='] = '=',
+    ['-'] = '-', ['.'] = '.' | DOT, ['_'] = '_', ['~'] = '~', ['!'] = '!', ['$'] = '$',
+    ['&'] = '&', ['\''] = '\'',     ['*'] = '*', ['+'] = '+', ['%'] = '%', ['('] = '(',
+    [')'] = ')', [','] = ',',       [';'] = ';', ['='] = '=',
 #define SAME(c)  [c] = c
 #define LOWER(c) [(c)-32] = c, [c] = c
-    SAME('0'),   SAME('1'),     SAME('2'),   SAME('3'),   SAME('4'),   SAME('5'),
-    SAME('6'),   SAME('7'),     SAME('8'),   SAME('9'),   LOWER('a'),  LOWER('b'),
-    LOWER('c'),  LOWER('d'),    LOWER('e'),  LOWER('f'),  LOWER('g'),  LOWER('h'),
-    LOWER('i'),  LOWER('j'),    LOWER('k'),  LOWER('l'),  LOWER('m'),  LOWER('n'),
-    LOWER('o'),  LOWER('p'),    LOWER('q'),  LOWER('r'),  LOWER('s'),  LOWER('t'),
-    LOWER('u'),  LOWER('v'),    LOWER('w'),  LOWER('x'),  LOWER('y'),  LOWER('z'),
+    SAME('0'),   SAME('1'),         SAME('2'),   SAME('3'),   SAME('4'),   SAME('5'),
+    SAME('6'),   SAME('7'),         SAME('8'),   SAME('9'),   LOWER('a'),  LOWER('b'),
+    LOWER('c'),  LOWER('d'),        LOWER('e'),  LOWER('f'),  LOWER('g'),  LOWER('h'),
+    LOWER('i'),  LOWER('j'),        LOWER('k'),  LOWER('l'),  LOWER('m'),  LOWER('n'),
+    LOWER('o'),  LOWER('p'),        LOWER('q'),  LOWER('r'),  LOWER('s'),  LOWER('t'),
+    LOWER('u'),  LOWER('v'),        LOWER('w'),  LOWER('x'),  LOWER('y'),  LOWER('z'),
 #undef SAME
 #undef LOWER
 };
@@ -435,6 +439,7 @@ static bool take_ip_literal(bl_str value, char *to, size_t *len)
     for (; i < value.len && value.p[i] != ']'; i++) {
         unsigned char c =
             (unsigned char)value.p[i] == ':' ? ':' : host_bytes[(unsigned char)value.p[i]];
+        c &= 0x7f;
         if (c == 0 || (c == '.' && to[i - 1] == '.'))
             return false;
         to[i] = (char)c;
@@ -447,6 +452,23 @@ static bool take_ip_literal(bl_str value, char *to, size_t *len)
     return true;
 }
 
+/* A name, lower-cased, up to the colon of a port. False: a byte that can't stand in one, or "..".
+ */
+static bool take_name(bl_str value, char *to, size_t *len)
+{
+    const unsigned char *in = (const unsigned char *)value.p, *end = in + value.len, *at = in;
+    unsigned char c, all = 0;
+
+    for (; at < end && (c = host_bytes[*at]) != 0; at++) {
+        all |= c;
+        *to++ = (char)(c & 0x7f);
+    }
+    *len = (size_t)(at - in);
+    if (at < end && *at != ':')
+        return false;
+    return !(all & DOT) || bl_str_find(bl_str_of(value.p, *len), BL_STR("..")) < 0;
+}
+
 bool bl_parse_host(bl_str value, char *to, bl_str *host, int *port)
 {
     size_t len = 0;
@@ -455,14 +477,7 @@ bool bl_parse_host(bl_str value, char *to, bl_str *host, int *port)
         if (!take_ip_literal(value, to, &len))
             return false;
     } else {
-        const unsigned char *in = (const unsigned char *)value.p;
-        unsigned char c, before = 0, doubled = 0;
-        for (; len < value.len && (c = host_bytes[in[len]]) != 0; len++) {
-            to[len] = (char)c;
-            doubled |= c == '.' && before == '.';
-            before = c;
-        }
-        if (doubled || (len < value.len && in[len] != ':'))
+        if (!take_name(value, to, &len))
             return false;
     }
     *port = 0;

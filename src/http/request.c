@@ -42,6 +42,8 @@ static const struct {
 
 uint32_t bl_method_of(bl_str name)
 {
+    if (BL_LIKELY(name.len == 3 && memcmp(name.p, "GET", 3) == 0))
+        return BL_M_GET;
     for (size_t i = 0; i < BL_COUNTOF(methods); i++) {
         if (bl_str_eq(name, methods[i].name))
             return methods[i].method;
