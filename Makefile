@@ -28,7 +28,7 @@ build/config.h: | config.mk
 
 # ---- flags ----
 
-OPTIMISE := -O2
+OPTIMISE := -O3
 ifeq ($(DEBUG),1)
 OPTIMISE := -O1 -DBL_DEBUG=1
 endif

@@ -158,7 +158,7 @@ static void run_slot(unsigned level, unsigned slot, uint64_t now)
 void bl_timer_run(void)
 {
     uint64_t now = bl_now_ms();
-    unsigned level, slot;
+    unsigned level = 0, slot = 0;
 
     if (wheel.soonest > now || !wheel.ready)
         return;

@@ -211,9 +211,11 @@ bl_status bl_output_late(bl_request *r, bl_chain *chain)
 
 bl_step bl_output_text(bl_request *r, int status, bl_str content_type, bl_str body)
 {
-    bl_step discarded = bl_body_discard(r);
-    if (BL_UNLIKELY(discarded != BL_NEXT))
-        return discarded;
+    if (BL_UNLIKELY(r->body.expected || r->expect_100)) {
+        bl_step discarded = bl_body_discard(r);
+        if (discarded != BL_NEXT)
+            return discarded;
+    }
 
     bl_chain chain;
     bl_buf *b = body.len ? bl_buf_ref(r->pool, body) : bl_buf_mark(r->pool);

@@ -397,7 +397,8 @@ static void end_life(bl_request *r)
 {
     r->over = true;
     bl_work_cancel(&r->work);
-    bl_timer_stop(&r->timer);
+    if (r->timer.armed)
+        bl_timer_stop(&r->timer);
     if (r->sub && r->sub->done)
         r->sub->done(r);
     if (r->refs == 0)
