@@ -9,10 +9,10 @@
 typedef struct bl_lua_ctx {
     bl_request *r;
     bl_lua_vm *vm;
-    bl_run *run;   /* the handler's that the request waits for */
+    bl_run *run;      /* the handler's that the request waits for */
     bl_task *reading; /* the task in ngx.req.read_body */
-    bl_buf *out;   /* what ngx.say fills */
-    bl_chain held; /* whole output of an HTTP/1.0 response, kept for its length */
+    bl_buf *out;      /* what ngx.say fills */
+    bl_chain held;    /* whole output of an HTTP/1.0 response, kept for its length */
     bool holding;
     bool no_type;                 /* the program has taken the content type out */
     bool eof;                     /* ngx.eof was called, or the handler is over */
