@@ -205,6 +205,15 @@ static const bl_filter **lay_out_filters(bl_conf *cf, const bl_filter *const *or
     return list;
 }
 
+/* What stands inside of a location is served as that location is, unless it says otherwise. */
+static void inherit_content(bl_location *loc)
+{
+    bool part = loc->kind == BL_LOC_IF || loc->kind == BL_LOC_LIMIT_EXCEPT;
+
+    if (part && loc->content == NULL)
+        loc->content = loc->parent->content;
+}
+
 static bool compile(bl_conf *cf, bl_location *loc)
 {
     gathering mine;
@@ -214,6 +223,7 @@ static bool compile(bl_conf *cf, bl_location *loc)
     bl_array_init(&mine.handlers, cf->pool, sizeof(bl_handler));
     bl_array_init(&mine.filters, cf->pool, sizeof(bl_filter *));
     gathered = &mine;
+    inherit_content(loc);
     for (int i = 0; bl_http_modules.modules[i]; i++) {
         const bl_http_module *m = bl_http_modules.modules[i]->http;
         if (m && m->compile)

@@ -37,12 +37,24 @@ static const char *chunk_name(bl_conf *cf, const bl_conf_node *node, int line)
         .p;
 }
 
+/* Code in quotes is named after the line that it ends in. */
+static int last_line(const bl_conf_word *word)
+{
+    int line = word->line;
+
+    for (size_t i = 0; i < word->text.len; i++)
+        line += word->text.p[i] == '\n';
+    return line;
+}
+
 bl_lua_code *bl_lua_code_read(bl_conf *cf, const bl_conf_node *node, int word)
 {
     bl_lua_code *code = BL_NEW(cf->pool, bl_lua_code);
     bl_str name = bl_conf_arg(node, 0);
 
     code->ref = LUA_NOREF;
+    code->directive = without(name, BL_STR("_block"));
+    code->hook = bl_str_starts(name, BL_STR("init_")) || bl_str_starts(name, BL_STR("exit_"));
     if (node->lua.p) {
         code->text = node->lua;
         code->name = chunk_name(cf, node, node->lua_line);
@@ -53,7 +65,7 @@ bl_lua_code *bl_lua_code_read(bl_conf *cf, const bl_conf_node *node, int word)
             return NULL;
     } else {
         code->text = bl_conf_arg(node, word);
-        code->name = chunk_name(cf, node, node->words[word].line);
+        code->name = chunk_name(cf, node, last_line(&node->words[word]));
     }
     bl_lua_module_used(cf);
     return code;
@@ -114,15 +126,19 @@ int bl_lua_code_load(lua_State *L, bl_str text, const char *name)
     return luaL_loadbuffer(L, text.p, text.len, name);
 }
 
-static int bad_code(lua_State *L, const char *what, bl_str path)
+/* Logs the message on top of L. */
+static int bad_code(lua_State *L, const bl_lua_code *code, bl_str path)
 {
+    const char *message = lua_tostring(L, -1);
     bl_log *log = bl_lua_log();
 
-    if (path.len)
-        bl_log_write(BL_LOG_ERR, log, 0, "failed to load %s \"%.*s\": %s", what, BL_STR_ARG(path),
-                     lua_tostring(L, -1));
+    if (code->hook)
+        bl_log_write(BL_LOG_ERR, log, 0, "%.*s error: %s", BL_STR_ARG(code->directive), message);
+    else if (path.len)
+        bl_log_write(BL_LOG_ERR, log, 0, "failed to load external Lua file \"%.*s\": %s",
+                     BL_STR_ARG(path), message);
     else
-        bl_log_write(BL_LOG_ERR, log, 0, "failed to load %s: %s", what, lua_tostring(L, -1));
+        bl_log_write(BL_LOG_ERR, log, 0, "failed to load inlined Lua code: %s", message);
     lua_pop(L, 1);
     return 500;
 }
@@ -161,7 +177,7 @@ static bool read_file(const char *path, bl_str *text)
     return ok;
 }
 
-static int load_file(lua_State *L, bl_str path)
+static int load_file(lua_State *L, const bl_lua_code *code, bl_str path)
 {
     bl_str text;
 
@@ -173,10 +189,10 @@ static int load_file(lua_State *L, bl_str path)
         return err == ENOENT || err == ENOTDIR ? 404 : 503;
     }
     lua_pushfstring(L, "@%s", path.p);
-    int code = bl_lua_code_load(L, skip_shebang(text), lua_tostring(L, -1));
+    int error = bl_lua_code_load(L, skip_shebang(text), lua_tostring(L, -1));
     lua_remove(L, -2);
     bl_free(text.p);
-    return code ? bad_code(L, "external Lua file", path) : 0;
+    return error ? bad_code(L, code, path) : 0;
 }
 
 /* ------------------------------------------------------------- the cache */
@@ -190,7 +206,7 @@ static bl_str full_path(const bl_lua_code *code, const bl_lua_vm *vm, bl_request
 }
 
 /* A path with variables: in a table by path. */
-static int push_by_path(bl_lua_vm *vm, bl_str path)
+static int push_by_path(bl_lua_vm *vm, const bl_lua_code *code, bl_str path)
 {
     lua_State *L = vm->L;
 
@@ -199,7 +215,7 @@ static int push_by_path(bl_lua_vm *vm, bl_str path)
     lua_rawget(L, -2);
     if (lua_isnil(L, -1)) {
         lua_pop(L, 1);
-        int status = load_file(L, path);
+        int status = load_file(L, code, path);
         if (status) {
             lua_pop(L, 1);
             return status;
@@ -218,12 +234,12 @@ static int load(bl_lua_code *code, bl_lua_vm *vm, bl_request *r)
     if (code->text.p) {
         if (bl_lua_code_load(vm->L, code->text, code->name) == 0)
             return 0;
-        return bad_code(vm->L, "inlined Lua code", BL_STR_NONE);
+        return bad_code(vm->L, code, BL_STR_NONE);
     }
     bl_pool *pool = r ? r->pool : bl_pool_new();
     bl_str path = full_path(code, vm, r, pool);
-    int status =
-        bl_value_has_variables(code->path) ? push_by_path(vm, path) : load_file(vm->L, path);
+    int status = bl_value_has_variables(code->path) ? push_by_path(vm, code, path)
+                                                    : load_file(vm->L, code, path);
     if (r == NULL)
         bl_pool_free(pool);
     return status;

@@ -14,6 +14,8 @@ typedef struct bl_lua_code {
     bl_str text;      /* p NULL: in a file */
     bl_value *path;   /* of the file; may have variables */
     const char *name; /* of the chunk: "=access_by_lua(nginx.conf:42)" */
+    bl_str directive; /* without _block */
+    bool hook;        /* runs without a request: init, init_worker, exit_worker */
     int ref;          /* in the generation's VM; LUA_NOREF: not loaded so far */
 } bl_lua_code;
 

@@ -1,6 +1,10 @@
 #include "lua/fault.h"
 #include "lua/vm.h"
 
+enum {
+    COROUTINES_MAX = 10, /* in a report */
+};
+
 bl_log *bl_lua_log(void)
 {
     if (bl_lua_now.request)
@@ -49,26 +53,68 @@ const char *bl_fault_text(lua_State *L)
     return text ? text : "unknown reason";
 }
 
-/* The lines of one coroutine, without the heading. On top of `to`. */
-static void push_traceback(lua_State *to, lua_State *co)
+/* A handler is loaded as a function (code.h); to its author it is a chunk. */
+static void push_main_chunk(lua_State *L, const char *lines)
 {
-    luaL_traceback(to, co, NULL, 0);
-    const char *text = lua_tostring(to, -1);
-    const char *lines = text ? strchr(text, '\n') : NULL;
-    lua_pushstring(to, lines ? lines + 1 : "");
-    lua_remove(to, -2);
+    static const char mark[] = ": in function <";
+    const char *last = strrchr(lines, '\n');
+    const char *at = strstr(last ? last : lines, mark);
+    size_t len = strlen(lines);
+
+    if (at && len > 3 && strcmp(lines + len - 3, ":1>") == 0) {
+        lua_pushlstring(L, lines, (size_t)(at - lines));
+        lua_pushliteral(L, ": in main chunk");
+        lua_concat(L, 2);
+    } else {
+        lua_pushstring(L, lines);
+    }
 }
 
+/* Adds the lines of a coroutine to the text on top of L. */
+static void add_traceback(lua_State *L, lua_State *co, int n)
+{
+    luaL_traceback(L, co, NULL, 0);
+    const char *text = lua_tostring(L, -1);
+    const char *lines = text ? strchr(text, '\n') : NULL;
+
+    push_main_chunk(L, lines ? lines + 1 : "");
+    const char *final = lua_tostring(L, -1);
+    lua_pushfstring(L, "%s\ncoroutine %d:\n%s", lua_tostring(L, 1), n, final);
+    lua_replace(L, 1);
+    lua_settop(L, 1);
+}
+
+/* The coroutines inside the task that the error came through; their number. */
+static int add_inner(lua_State *L, bl_task *task)
+{
+    bl_lua_vm *vm = task->run->vm;
+    int n = 0;
+
+    lua_rawgeti(L, LUA_REGISTRYINDEX, vm->failed);
+    lua_getfield(L, -1, "message");
+    lua_pushvalue(task->L, -1);
+    lua_xmove(task->L, L, 1);
+    bool same = lua_rawequal(L, -1, -2);
+    lua_settop(L, 1);
+    while (same && n < COROUTINES_MAX) {
+        lua_rawgeti(L, LUA_REGISTRYINDEX, vm->failed);
+        lua_rawgeti(L, -1, n + 1);
+        lua_State *co = lua_tothread(L, -1);
+        if (co == NULL)
+            break;
+        add_traceback(L, co, n++);
+    }
+    lua_settop(L, 1);
+    return n;
+}
+
+/* The whole text, on top of L, which was empty. */
 static const char *push_all_tracebacks(bl_task *task, lua_State *L)
 {
-    int n = 0, base = lua_gettop(L);
-
     lua_pushliteral(L, "stack traceback:");
-    for (bl_task *t = task; t && n < 10; t = t->parent, n++) {
-        lua_pushfstring(L, "\ncoroutine %d:\n", n);
-        push_traceback(L, t->L);
-    }
-    lua_concat(L, lua_gettop(L) - base);
+    int n = add_inner(L, task);
+    for (bl_task *t = task; t && n < COROUTINES_MAX; t = t->parent)
+        add_traceback(L, t->L, n++);
     return lua_tostring(L, -1);
 }
 
@@ -92,7 +138,7 @@ static const char *kind_of(const bl_task *task)
 
 void bl_fault_report(bl_task *task)
 {
-    lua_State *L = task->run->vm->L;
+    lua_State *L = lua_newthread(task->run->vm->L);
     const char *text = bl_fault_text(task->L);
     const char *trace = push_all_tracebacks(task, L);
     const char *kind = kind_of(task);
@@ -109,5 +155,5 @@ void bl_fault_report(bl_task *task)
     else
         bl_log_write(BL_LOG_ERR, log, 0, "%s_by_lua error: %s\n%s",
                      bl_lua_phase_word(task->run->phase), text, trace);
-    lua_pop(L, 1);
+    lua_pop(task->run->vm->L, 1);
 }

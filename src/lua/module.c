@@ -148,8 +148,6 @@ static bool compile(bl_conf *cf, bl_location *loc)
         bl_location_filter(cf, loc, &bl_lua_header_filter);
     if (s->body_filter)
         bl_location_filter(cf, loc, &bl_lua_body_filter);
-    if (loc->kind == BL_LOC_IF && loc->content == NULL && loc->parent->content == bl_lua_content)
-        loc->content = bl_lua_content;
     return true;
 }
 

@@ -138,19 +138,12 @@ static void set_paths(bl_lua_vm *vm)
 {
     const bl_lua_main *main = bl_lua_main_of(vm->generation);
     const char *prefix = vm->generation->prefix.p;
-    char trimmed[4096];
 
-    /* "$prefix/lua" reads better than a double slash */
-    size_t len = BL_MIN(vm->generation->prefix.len, sizeof trimmed - 1);
-    memcpy(trimmed, prefix, len);
-    if (len > 1 && trimmed[len - 1] == '/')
-        len--;
-    trimmed[len] = '\0';
     lua_pushlightuserdata(vm->L, (void *)&user_path_key);
     push_package_field(vm->L, "path");
     add_lualib(vm->L, prefix);
-    set_path(vm->L, "path", main->package_path, trimmed);
-    set_path(vm->L, "cpath", main->package_cpath, trimmed);
+    set_path(vm->L, "path", main->package_path, prefix);
+    set_path(vm->L, "cpath", main->package_cpath, prefix);
     push_package_field(vm->L, "path");
     luaL_gsub(vm->L, lua_tostring(vm->L, -1), lua_tostring(vm->L, -2), "");
     lua_replace(vm->L, -3);
@@ -187,6 +180,8 @@ static int boot(lua_State *L)
     lua_setfield(L, -2, "ngx");
     lua_rawgeti(L, LUA_REGISTRYINDEX, vm->ctxs);
     lua_setfield(L, -2, "bulan.ctxs");
+    lua_rawgeti(L, LUA_REGISTRYINDEX, vm->failed);
+    lua_setfield(L, -2, "bulan.failed");
     lua_getglobal(L, "require");
     lua_pushliteral(L, "resty.core");
     lua_call(L, 1, 0);
@@ -197,7 +192,7 @@ static char *describe(void *data BL_UNUSED, char *at, char *end)
 {
     uint32_t phase = bl_lua_now.phase;
 
-    return phase && phase != BL_LUA_INIT
+    return phase && !(phase & (BL_LUA_INIT | BL_LUA_EXIT_WORKER))
                ? bl_log_put(at, end, ", context: %s", bl_lua_phase_context(phase))
                : at;
 }
@@ -223,6 +218,7 @@ static bl_lua_vm *allocate(bl_generation *g, bl_log *log)
     vm->threads = new_table_ref(vm->L);
     vm->files = new_table_ref(vm->L);
     vm->ctxs = new_table_ref(vm->L);
+    vm->failed = new_table_ref(vm->L);
     return vm;
 }
 

@@ -37,7 +37,7 @@ struct bl_lua_vm {
     int threads;   /* registry reference: array of coroutines, so that they live */
     int files;     /* table: path → function of a file */
     int ctxs;      /* array of ngx.ctx tables */
-    int traceback; /* message handler of calls outside tasks */
+    int failed;    /* message handler of calls outside tasks */
     int64_t timers_pending, timers_running;
     bl_link timers; /* pending ones: api/timer.c */
     bool exiting;

@@ -18,11 +18,16 @@ local busy = setmetatable({}, { __mode = "k" })
 
 local hand_up
 
-local function resumed(co, ...)
+local RUNNING = "cannot resume running coroutine"
+
+local function resumed(co, ok, ...)
     if here.pending ~= 0 then
         return hand_up(co)
     end
-    return ...
+    if not ok and (...) == RUNNING and status(co) == "normal" then
+        return false, "cannot resume normal coroutine"
+    end
+    return ok, ...
 end
 
 function hand_up(co)
@@ -35,26 +40,42 @@ end
 
 function coroutine.resume(co, ...)
     if busy[co] then
-        return false, "cannot resume running coroutine"
+        return false, RUNNING
     end
     return resumed(co, resume(co, ...))
 end
 
-local function unwrap(ok, ...)
+-- The coroutines that the error `failed.message` came through, innermost first: for the traceback in
+-- the error log (src/lua/fault.c).
+local failed = package.loaded["bulan.failed"]
+package.loaded["bulan.failed"] = nil
+
+-- The phases in which programs have always had Lua's own coroutine.wrap, which says where the error
+-- came out: init, header_filter, body_filter.
+local own_wrap = { [0x80000] = true, [0x20] = true, [0x40] = true }
+
+local function unwrap(co, ok, ...)
     if ok then
         return ...
     end
     local message = ...
-    error(message, 0)
+    if failed.message ~= message then
+        for i = #failed, 1, -1 do
+            failed[i] = nil
+        end
+    end
+    failed[#failed + 1] = co
+    failed.message = message
+    error(message, own_wrap[here.phase] and 2 or 0)
 end
 
 function coroutine.wrap(f)
     local co = create(f)
     return function(...)
         if busy[co] then
-            error("cannot resume running coroutine", 2)
+            error(RUNNING, 2)
         end
-        return unwrap(resumed(co, resume(co, ...)))
+        return unwrap(co, resumed(co, resume(co, ...)))
     end
 end
 

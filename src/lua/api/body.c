@@ -37,7 +37,7 @@ static int l_read_body(lua_State *L)
     bl_request *r = bl_lua_request(L, BL_LUA_HANDLERS);
     bl_lua_ctx *ctx = bl_lua_ctx_of(r);
 
-    if (r->body.whole || r->body.discarded || !r->body.expected)
+    if (r->body.whole || r->body.discarded)
         return 0;
     bl_task *task = bl_task_may_wait(L);
     if (r->body.reading || ctx->reading)
@@ -117,7 +117,7 @@ static int l_get_post_args(lua_State *L)
 
 static void check_read(lua_State *L, const bl_request *r)
 {
-    if (r->body.expected && !r->body.whole && !r->body.discarded)
+    if (!r->body.whole && !r->body.discarded)
         luaL_error(L, "request body not read yet");
 }
 
@@ -202,20 +202,25 @@ static int l_init_body(lua_State *L)
 
     if (lua_gettop(L) > 1)
         return luaL_error(L, "expecting 0 or 1 argument but seen %d", lua_gettop(L));
-    if (size <= 0)
+    if (size < 0)
         return luaL_error(L, "bad argument #1 to 'init_body' (invalid buffer size)");
     check_read(L, r);
     bl_lua_ctx *ctx = bl_lua_ctx_of(r);
     ctx->new_body = BL_NEW(r->pool, new_body);
-    ctx->new_body->size = (size_t)size;
-    ctx->new_body->p = bl_pool_bytes(r->pool, (size_t)size);
+    ctx->new_body->size = (size_t)BL_MAX(size, 1);
+    ctx->new_body->p = bl_pool_bytes(r->pool, ctx->new_body->size);
     return 0;
 }
 
 static bool spill(bl_request *r, new_body *b)
 {
-    if (b->file == NULL)
+    if (b->file == NULL) {
         b->file = bl_temp_file_new(r, r->loc->core->client_body_temp_path, false);
+        if (b->file)
+            bl_log_write(BL_LOG_WARN, r->log, 0,
+                         "a client request body is buffered to a temporary file %s",
+                         b->file->path.p);
+    }
     if (b->file == NULL || !bl_temp_file_write(r, b->file, bl_str_of(b->p, b->len)))
         return false;
     b->len = 0;

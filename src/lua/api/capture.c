@@ -42,11 +42,11 @@ static bool add_file_piece(luaL_Buffer *b, const bl_buf *piece)
     return true;
 }
 
-/* The body as one string; false: a file of it could not be read. */
+/* The body as one string; false: it has no end, or a file of it could not be read. */
 static bool push_body(lua_State *L, bl_chain *body)
 {
     luaL_Buffer b;
-    bool whole = true;
+    bool whole = true, ended = false;
 
     luaL_buffinit(L, &b);
     for (bl_buf *piece; (piece = bl_chain_shift(body)) != NULL;) {
@@ -54,10 +54,11 @@ static bool push_body(lua_State *L, bl_chain *body)
             whole = add_file_piece(&b, piece) && whole;
         else if (piece->last > piece->pos)
             luaL_addlstring(&b, piece->pos, (size_t)(piece->last - piece->pos));
+        ended |= piece->eof;
         bl_buf_done(piece);
     }
     luaL_pushresult(&b);
-    return whole;
+    return whole && ended;
 }
 
 static void push_result(lua_State *L, bl_request *sub)
@@ -70,7 +71,7 @@ static void push_result(lua_State *L, bl_request *sub)
     lua_setfield(L, -2, "body");
     lua_pushinteger(L, s->status ? s->status : 500);
     lua_setfield(L, -2, "status");
-    lua_pushboolean(L, s->truncated || !whole);
+    lua_pushboolean(L, s->truncated || (sub->output.begun && !whole));
     lua_setfield(L, -2, "truncated");
     bl_lua_push_response_headers(L, sub, 0, true);
     lua_setfield(L, -2, "header");

@@ -34,6 +34,18 @@ static bool wants_holding(const bl_lua_ctx *ctx)
            r->out.content_length < 0 && r->method != BL_M_HEAD && settings_of(r)->http10_buffering;
 }
 
+/* The head may be sent from here: nothing of it runs Lua. */
+static bool may_begin(const bl_request *r)
+{
+    return r->http_version >= 1001 && settings_of(r)->header_filter == NULL;
+}
+
+/* A body filter in Lua sees each piece by itself, as its program says it, and the end alone. */
+static bool piece_by_piece(const bl_lua_ctx *ctx)
+{
+    return settings_of(ctx->r)->body_filter != NULL && !ctx->holding;
+}
+
 static void take_out(bl_lua_ctx *ctx, bl_chain *chain)
 {
     bl_chain_init(chain);
@@ -140,12 +152,6 @@ static bl_status begin(bl_lua_ctx *ctx)
     return bl_lua_out_head(ctx) == BL_ERROR ? BL_ERROR : BL_OK;
 }
 
-/* The head may be sent from here: nothing of it runs Lua. */
-static bool may_begin(const bl_request *r)
-{
-    return r->http_version >= 1001 && settings_of(r)->header_filter == NULL;
-}
-
 BL_HOT int bl_lua_ffi_room(size_t len)
 {
     bl_request *r = bl_lua_now.request;
@@ -153,7 +159,7 @@ BL_HOT int bl_lua_ffi_room(size_t len)
     if (BL_UNLIKELY(!(bl_lua_now.phase & BL_LUA_HANDLERS) || r == NULL))
         return 1;
     bl_lua_ctx *ctx = bl_request_ctx(r, &bl_lua_module);
-    if (BL_UNLIKELY(ctx == NULL || ctx->eof || r->output.failed))
+    if (BL_UNLIKELY(ctx == NULL || ctx->eof || r->output.failed || piece_by_piece(ctx)))
         return 1;
     if (!r->output.begun && !ctx->holding && (!may_begin(r) || bl_lua_out_head(ctx) == BL_ERROR))
         return 1;
@@ -214,6 +220,8 @@ static int put(lua_State *L, bool newline, const char *name)
         if (newline)
             *at++ = '\n';
         ctx->out->last = at;
+        if (piece_by_piece(ctx) && bl_lua_out_push(ctx, false) == BL_ERROR)
+            return fail(L, "nginx output filter error");
     }
     lua_pushinteger(L, 1);
     return 1;

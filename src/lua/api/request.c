@@ -88,6 +88,8 @@ static int l_set_method(lua_State *L)
         return luaL_error(L, "unsupported HTTP method: %d", (int)method);
     r->method = (uint32_t)method;
     r->method_name = name;
+    if (!r->output.begun)
+        r->head_only = method == BL_M_HEAD;
     return 0;
 }
 
@@ -96,6 +98,7 @@ static int l_set_method(lua_State *L)
 static bl_step jump_rewritten(bl_run *run)
 {
     run->request->uri_changed = true;
+    bl_request_set_ctx(run->request, &bl_lua_module, NULL);
     return BL_SKIP;
 }
 

@@ -1,5 +1,5 @@
 #include "lua/api/sleep.h"
-#include "lua/task.h"
+#include "lua/fault.h"
 
 static int over(bl_wait *w BL_UNUSED, lua_State *L BL_UNUSED)
 {
@@ -16,6 +16,7 @@ static int l_sleep(lua_State *L)
     if (!(seconds >= 0 && seconds < 1e12))
         return luaL_error(L, "invalid sleep duration \"%d\"", (int)(seconds * 1000));
     bl_task *task = bl_task_may_wait(L);
+    bl_debug(bl_lua_log(), "lua ready to sleep for %lld ms", (long long)(seconds * 1000));
     task->own.cancel = NULL;
     task->own.expire = over;
     return bl_wait_begin(&task->own, L, (int64_t)(seconds * 1000 + 0.5));
