@@ -86,10 +86,17 @@ static bl_status send_stage(bl_conn *c)
 
 bl_status bl_tls_bio_flush(bl_conn *c)
 {
-    BL_ASSERT(stage.len == 0 || stage.owner == c);
     if (c->tls->unsent_len)
         return send_unsent(c);
-    return stage.len ? send_stage(c) : BL_OK;
+    return stage.owner == c ? send_stage(c) : BL_OK;
+}
+
+void bl_tls_bio_forget(bl_conn *c)
+{
+    if (stage.owner != c)
+        return;
+    stage.owner = NULL;
+    stage.len = 0;
 }
 
 /* ------------------------------------------------------------- what OpenSSL calls */
@@ -101,9 +108,8 @@ static int bio_write(BIO *bio, const char *bytes, int len)
 
     if (len <= 0)
         return 0;
-    BL_ASSERT(stage.len == 0 || stage.owner == c);
-    if (c->tls->unsent_len == 0 && stage.len && stage.len + size > sizeof stage.bytes)
-        send_stage(c);
+    if (stage.owner && (stage.owner != c || stage.len + size > sizeof stage.bytes))
+        send_stage(stage.owner); /* full; or of a handshake in which a hook speaks to others */
     if (c->error)
         return len; /* nobody will have it */
     if (c->tls->unsent_len || size > sizeof stage.bytes) {

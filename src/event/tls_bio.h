@@ -19,5 +19,7 @@ BIO *bl_tls_bio_new(bl_conn *c);
 /* After each call into OpenSSL. OK: nothing is left; AGAIN: io.writable is false; ERROR: the socket
  * is broken (tls->io_error). */
 bl_status bl_tls_bio_flush(bl_conn *c);
+/* The connection ends: what is staged of it is dropped. */
+void bl_tls_bio_forget(bl_conn *c);
 
 #endif

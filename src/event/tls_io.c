@@ -247,6 +247,7 @@ static void tls_close(bl_conn *c)
     if (tls->handshaked)
         SSL_set_shutdown(tls->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(tls->ssl);
+    bl_tls_bio_forget(c);
     ERR_clear_error();
     bl_free(tls->unsent);
     bl_free(tls);

@@ -24,7 +24,7 @@ Bulan::Test::Tls::write_file("$prefix/passwords", "wrong\nsecret\n");
 Bulan::Test::Tls::run('cp', $cert{late}{cert}, "$prefix/late.test.crt");
 Bulan::Test::Tls::run('cp', $cert{late}{key},  "$prefix/late.test.key");
 chmod 0644, "$prefix/late.test.crt", "$prefix/late.test.key";
-my ($verify, $reject, $tickets, $shared, $small) = map { free_port() } 1 .. 5;
+my ($verify, $reject, $tickets, $shared, $small, $early) = map { free_port() } 1 .. 6;
 my $big = join '', map { sprintf "%08d\n", $_ } 1 .. 300_000;
 
 my $server = Bulan::Test::Server->new(
@@ -55,6 +55,8 @@ my $server = Bulan::Test::Server->new(
             ssl_client_certificate $other->{cert}; ssl_verify_client optional_no_ca;
             location /v { return 200 '\$ssl_client_verify'; } }
         server { listen $reject ssl; ssl_reject_handshake on; }
+        server { listen $early ssl; ssl_certificate $cert{a}{cert}; ssl_certificate_key $cert{a}{key}; ssl_early_data on;
+            location /v { return 200 'early=\$ssl_early_data;'; } }
         server { listen $small ssl sndbuf=4k; ssl_certificate $cert{a}{cert}; ssl_certificate_key $cert{a}{key}; ssl_buffer_size 4k; sendfile on; }
         server { listen $reject ssl; server_name a.test; ssl_certificate $cert{a}{cert}; ssl_certificate_key $cert{a}{key};
             location /v { return 200 accepted; } }
@@ -123,6 +125,18 @@ for my $case ([$tickets, 'tickets'], [$shared, 'the shared cache']) {
         my $reused = grep { s_client($where, $request, $version, '-sess_in', $session) =~ /^Reused, TLS/m } 1 .. $times;
         is $reused, $times, "$what by any worker, $version";
     }
+}
+
+# ---- early data: a request in the first flight of a resumed session
+
+{
+    my $session = "$prefix/session";
+    Bulan::Test::Tls::write_file("$prefix/early", "GET /v HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    my $request = "GET /v HTTP/1.0\r\n\r\n";
+    s_client($early, $request, '-tls1_3', '-sess_out', $session);
+    my $said = s_client($early, $request, '-tls1_3', '-sess_in', $session, '-early_data', "$prefix/early");
+    like $said, qr/Early data was accepted/, 'early data is accepted';
+    like $said, qr/early=1;.*early=;/s, '$ssl_early_data until the handshake is over';
 }
 
 # ---- client certificates
