@@ -17,18 +17,20 @@ static bl_status fail(bl_request *r)
 
 /* ------------------------------------------------------------- body */
 
-/* A response without body (HEAD, 304): the bytes go nowhere, the end mark stays. */
+/* A response without body (HEAD, 304): the bytes go nowhere, the marks stay. */
 static void drop_bytes(bl_request *r, bl_chain *chain)
 {
-    bool eof = false;
+    bool eof = false, flush = false;
 
     for (bl_buf *b; (b = bl_chain_shift(chain)) != NULL;) {
         eof |= b->eof;
+        flush |= b->flush;
         bl_buf_done(b);
     }
-    if (eof) {
+    if (eof || flush) {
         bl_buf *mark = bl_buf_mark(r->pool);
-        mark->eof = 1;
+        mark->eof = eof;
+        mark->flush = flush;
         bl_chain_push(chain, mark);
     }
 }
