@@ -57,6 +57,8 @@ struct bl_conn {
     uint64_t number;
     uint64_t start_ms;
     uint64_t sent, received;                  /* bytes */
+    void *taker;                              /* who uses it in place of its owner … */
+    void (*on_taken_back)(bl_conn *c);        /* … and is told when the owner ends that */
     bl_link link;                             /* in the list of idle ones, or its owner's */
     bl_work work;                             /* the owner's */
     uint64_t linger_until;                    /* mono ms: end of a lingering close */

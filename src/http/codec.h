@@ -33,7 +33,9 @@ typedef struct bl_codec {
     bl_status (*send_interim)(bl_request *r, int status);
 
     /* Takes the connection over as a byte pipe (Upgrade, raw sockets): bytes that came behind the
-     * head are in *extra. NULL: this protocol has no such thing. */
+     * head are in *extra. NULL: this protocol has no such thing, or
+     * bytes of the response wait to be sent. Until the exchange ends, the taker
+     * may set c->io's handlers, c->taker and c->on_taken_back, which is called at that end. */
     bl_conn *(*take_over)(bl_request *r, bl_str *extra);
 
     /* Watches for the client's going away while a handler waits; r->client_gone is called then.

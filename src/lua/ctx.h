@@ -21,6 +21,8 @@ typedef struct bl_lua_ctx {
     int ctx_ref;                  /* of ngx.ctx in vm->ctxs; 0: none */
     int abort_ref;                /* ngx.on_abort's function; 0: none */
     bl_link sockets;              /* bl_socket.link; not made until there is one */
+    struct bl_socket *body_socket; /* ngx.req.socket() */
+    bool raw;                     /* ngx.req.socket(true): the connection is the program's */
     bl_link flushing;             /* tasks (bl_task.link) in ngx.flush(true) */
     struct bl_filter_run *filter; /* header and body filters: filter.c */
     struct bl_new_body *new_body; /* ngx.req.init_body: api/body.c */

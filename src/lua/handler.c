@@ -6,6 +6,15 @@
 
 /* ------------------------------------------------------------- from a run to a step */
 
+/* The program has spoken for itself: nothing more is sent. */
+static bl_step end_raw(bl_request *r)
+{
+    bl_lua_out_drop(bl_lua_ctx_of(r));
+    if (r->out.status == 0)
+        r->out.status = 200;
+    return BL_CLOSE;
+}
+
 /* The response is whole: what the handler has said, and the end. */
 static bl_step end_response(bl_request *r)
 {
@@ -60,6 +69,11 @@ bl_step bl_lua_handler_result(bl_run *run)
     bl_request *r = run->request;
     bl_step step;
 
+    if (BL_UNLIKELY(bl_lua_ctx_of(r)->raw) &&
+        (run->phase == BL_LUA_CONTENT || run->outcome != BL_RUN_RETURNED)) {
+        bl_run_free(run);
+        return end_raw(r);
+    }
     switch (run->outcome) {
     case BL_RUN_RETURNED:
         step = returned_step(r, run->phase);

@@ -686,7 +686,7 @@ static bool wants_linger(const bl_h1 *h, const bl_request *r, bool broken)
 {
     int when = r->loc->core->lingering_close;
 
-    if (broken || when == BL_LINGERING_OFF || h->conn->eof || h->conn->error)
+    if ((broken && !h->raw) || when == BL_LINGERING_OFF || h->conn->eof || h->conn->error)
         return false;
     return when == BL_LINGERING_ALWAYS || r->lingering || !h->body_whole || h->last > h->pos ||
            h->conn->io.readable;
@@ -697,6 +697,8 @@ static void h1_finish(bl_request *r, bl_conn *c, bool broken)
     bl_h1 *h = r->exchange;
     const bl_http_core_location *core = r->loc->core;
 
+    if (c->taker)
+        c->on_taken_back(c);
     bl_stats_mine->writing--;
     c->timer.fire = no_deadline;
     bl_chain_done(&h->out);
@@ -720,8 +722,14 @@ static bl_conn *h1_take_over(bl_request *r, bl_str *extra)
 {
     bl_h1 *h = r->exchange;
 
+    if (!bl_chain_empty(&h->out))
+        return NULL;
     *extra = bl_str_of(h->pos, (size_t)(h->last - h->pos));
     h->pos = h->last;
+    h->raw = true;
+    h->body_whole = true;
+    r->keepalive = false;
+    bl_timer_stop(&h->conn->timer);
     return h->conn;
 }
 

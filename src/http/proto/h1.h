@@ -40,6 +40,7 @@ typedef struct bl_h1 {
     char *body_buf;
     size_t body_buf_size;
     bool watching;
+    bool raw;        /* the connection was used as a byte pipe in the exchange */
     bool taken_over; /* the connection is a byte pipe of somebody else's now */
 
     /* writing */

@@ -213,7 +213,7 @@ void bl_h1_watch(bl_request *r, bool on)
     bl_h1 *h = r->exchange;
     bl_conn *c = h->conn;
 
-    if (h->watching == on || (on && !h->body_whole))
+    if (h->watching == on || (on && !h->body_whole) || h->conn->taker)
         return;
     h->watching = on;
     if (!on)

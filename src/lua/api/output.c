@@ -159,7 +159,8 @@ BL_HOT int bl_lua_ffi_room(size_t len)
     if (BL_UNLIKELY(!(bl_lua_now.phase & BL_LUA_HANDLERS) || r == NULL))
         return 1;
     bl_lua_ctx *ctx = bl_request_ctx(r, &bl_lua_module);
-    if (BL_UNLIKELY(ctx == NULL || ctx->eof || r->output.failed || piece_by_piece(ctx)))
+    if (BL_UNLIKELY(ctx == NULL || ctx->eof || ctx->raw || r->output.failed ||
+                    piece_by_piece(ctx)))
         return 1;
     if (!r->output.begun && !ctx->holding && (!may_begin(r) || bl_lua_out_head(ctx) == BL_ERROR))
         return 1;
@@ -207,6 +208,8 @@ static int put(lua_State *L, bool newline, const char *name)
 
     for (int i = 1; i <= count; i++)
         len += bl_lua_text_len(L, i, name);
+    if (ctx->raw)
+        return fail(L, "raw request socket acquired");
     if (ctx->eof)
         return fail(L, "seen eof");
     if (r->output.failed || begin(ctx) == BL_ERROR)
@@ -241,6 +244,8 @@ static int l_send_headers(lua_State *L)
 {
     bl_lua_ctx *ctx = bl_lua_ctx_of(bl_lua_request(L, BL_LUA_HANDLERS));
 
+    if (ctx->raw)
+        return fail(L, "raw request socket acquired");
     if (!wants_holding(ctx) && bl_lua_out_head(ctx) == BL_ERROR)
         return fail(L, "nginx output filter error");
     lua_pushinteger(L, 1);
@@ -251,6 +256,8 @@ static int l_eof(lua_State *L)
 {
     bl_lua_ctx *ctx = bl_lua_ctx_of(bl_lua_request(L, BL_LUA_HANDLERS));
 
+    if (ctx->raw)
+        return fail(L, "raw request socket acquired");
     if (ctx->eof)
         return fail(L, "seen eof");
     if (bl_lua_out_end(ctx) == BL_ERROR)
@@ -309,6 +316,8 @@ static int l_flush(lua_State *L)
     bl_lua_ctx *ctx = bl_lua_ctx_of(r);
     bool wait = lua_toboolean(L, 1);
 
+    if (ctx->raw)
+        return fail(L, "raw request socket acquired");
     if (r->head_only || r->method == BL_M_HEAD)
         return fail(L, "header only");
     if (ctx->holding || wants_holding(ctx))

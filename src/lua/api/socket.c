@@ -288,10 +288,11 @@ void bl_socket_take_conn(bl_socket *s, bl_conn *c)
 /* Of a connection we opened. */
 static void close_tcp(bl_socket *s)
 {
-    bl_conn_close(s->conn);
+    if (s->conn)
+        bl_conn_close(s->conn);
 }
 
-static bl_status fill_tcp(bl_socket *s)
+bl_status bl_socket_fill_conn(bl_socket *s)
 {
     bl_conn *c = s->conn;
 
@@ -315,7 +316,7 @@ static bl_status fill_tcp(bl_socket *s)
     return BL_ERROR;
 }
 
-const bl_socket_source bl_socket_tcp = {"tcp", fill_tcp, close_tcp};
+const bl_socket_source bl_socket_tcp = {"tcp", bl_socket_fill_conn, close_tcp};
 
 void bl_socket_close(bl_socket *s)
 {
@@ -323,8 +324,7 @@ void bl_socket_close(bl_socket *s)
 
     BL_CHECK(s, BL_SOCKET_MAGIC);
     bl_socket_read_reset(s);
-    if (s->conn)
-        s->source->close(s);
+    s->source->close(s);
     s->conn = NULL;
     bl_free(s->out_copy);
     s->out_copy = NULL;

@@ -99,6 +99,7 @@ struct bl_socket {
     bl_run *run;
     const bl_socket_conf *conf; /* the owner's, since it connected */
     bl_conn *conn;
+    void *source_data;
     int64_t connect_ms, send_ms, read_ms; /* -1: as configured */
     bool held;                            /* by a handle in Lua */
     bool read_shut, write_shut;
@@ -183,6 +184,8 @@ static inline int64_t bl_socket_ms(int64_t own, int64_t configured)
     return own >= 0 ? own : configured;
 }
 
+/* Fills from s->conn: what most sources are. */
+bl_status bl_socket_fill_conn(bl_socket *s);
 /* Readiness, from the source. */
 void bl_socket_readable(bl_socket *s);
 void bl_socket_on_read(bl_io *io);

@@ -171,6 +171,10 @@ static int open_conn(bl_socket *s, lua_State *L)
 static int fail_resolve(bl_socket *s, lua_State *L, bl_resolve_status status)
 {
     lua_pushlstring(L, s->name, s->host_len);
+    if (core_of(s)->resolver == NULL)
+        return fail(s, L,
+                    lua_pushfstring(L, "no resolver defined to resolve \"%s\"",
+                                    lua_tostring(L, -1)));
     return fail(s, L,
                 lua_pushfstring(L, "%s could not be resolved (%d: %s)", lua_tostring(L, -1),
                                 (int)status, bl_resolve_error(status)));
@@ -432,6 +436,8 @@ BL_HOT int bl_socket_l_connect(lua_State *L)
         bl_debug(bl_socket_log_of(s), "lua tcp socket reconnect without shutting down");
         bl_socket_close(s);
     }
+    if (s->conf)
+        bl_debug(bl_socket_log_of(s), "lua reuse socket upstream ctx");
     failure = read_target(L, s);
     if (BL_UNLIKELY(failure))
         return failure;

@@ -424,6 +424,7 @@ int bl_socket_l_receiveany(lua_State *L)
     int failure = bl_socket_may_read(s, L);
     if (failure)
         return failure;
+    bl_debug(bl_socket_log_of(s), "lua tcp socket read any");
     bl_debug(bl_socket_log_of(s),
              "lua tcp socket calling receiveany() method to read at most %lld bytes",
              (long long)max);

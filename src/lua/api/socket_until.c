@@ -65,7 +65,7 @@ int bl_socket_l_receiveuntil(lua_State *L)
     if (count != 2 && count != 3)
         return luaL_error(L, "expecting 2 or 3 arguments (including the object), but got %d",
                           count);
-    bl_socket_check(L);
+    bl_socket_any(L);
     pattern.p = (char *)luaL_checklstring(L, 2, &pattern.len);
     bool inclusive = option_inclusive(L);
     if (pattern.len == 0)
