@@ -240,12 +240,12 @@ static bool end_segment(const char *start, char **w, bool *dropped)
 
 bool bl_parse_path(bl_str path, bool merge, char *to, bl_str *out, bl_str *args)
 {
+    if (path.len == 0 || path.p[0] != '/')
+        return false;
     const char *at = path.p, *end = path.p + path.len;
     char *w = to;
     bool dropped = false;
 
-    if (path.len == 0 || *at != '/')
-        return false;
     while (at < end) {
         int c = (unsigned char)*at;
         if (c == '#')
@@ -533,8 +533,8 @@ static bool chunked_step(bl_chunked *c, char ch)
             c->state = SIZE_LF;
         else if (ch == '\n')
             c->state = c->left ? DATA : LINE_FIRST;
-        else if (c->state == SIZE || (unsigned char)ch < ' ')
-            return c->state == SIZE_EXT && ch == '\t';
+        else if (c->state == SIZE || ((unsigned char)ch < ' ' && ch != '\t'))
+            return false;
         return ++c->extra <= EXTRA_MAX;
     case SIZE_LF:
         c->state = c->left ? DATA : LINE_FIRST;
