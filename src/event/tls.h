@@ -119,6 +119,9 @@ bl_tls_client *bl_tls_client_new(bl_conf *cf, const bl_conf_node *node,
 SSL_CTX *bl_tls_server_ctx(bl_tls_server *server);
 SSL_CTX *bl_tls_client_ctx(bl_tls_client *client);
 
+/* The type of ssl_password_file and its sisters: a bl_array * of bl_str, one for each line. */
+extern const bl_type bl_tls_passwords;
+
 /* Is this a word of a session_cache setting? */
 bool bl_tls_session_cache_valid(bl_str word);
 

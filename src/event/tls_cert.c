@@ -4,10 +4,16 @@
 #include "event/tls_ctx.h"
 #include "event/tls_error.h"
 
+#include <errno.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/store.h>
 #include <openssl/ui.h>
+#include <stdio.h>
+
+enum {
+    PASSWORD_MAX = 4096
+};
 
 struct bl_tls_pair {
     X509 *certificate;
@@ -166,6 +172,37 @@ const char *bl_tls_pair_use(bl_conn *c, bl_tls_pair *pair)
         return NULL;
     return bl_tls_error_message("SSL_use_certificate() failed");
 }
+
+/* ------------------------------------------------------------- files of passwords */
+
+static void add_password(bl_pool *pool, bl_array *passwords, char *line)
+{
+    size_t len = strcspn(line, "\r\n");
+
+    if (len)
+        *(bl_str *)bl_array_push(passwords) = bl_pool_str(pool, bl_str_of(line, len));
+    OPENSSL_cleanse(line, len);
+}
+
+static bool read_passwords(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_conf_node *node,
+                           void *field)
+{
+    bl_array **passwords = field;
+    bl_str path = bl_conf_path(cf, bl_conf_arg(node, 1), true);
+    char line[PASSWORD_MAX];
+    FILE *file = fopen(path.p, "re"); /* may be a FIFO */
+
+    if (file == NULL)
+        return bl_conf_error(cf, node, 1, "open() \"%.*s\" failed (%d: %s)", BL_STR_ARG(path),
+                             errno, strerror(errno));
+    *passwords = bl_array_new(cf->pool, sizeof(bl_str));
+    while (fgets(line, sizeof line, file))
+        add_password(cf->pool, *passwords, line);
+    fclose(file);
+    return true;
+}
+
+const bl_type bl_tls_passwords = {"file", sizeof(bl_array *), read_passwords};
 
 /* ------------------------------------------------------------- what the settings name */
 

@@ -180,7 +180,7 @@ static const bl_directive directives[] = {
     {"proxy_ssl_crl", BL_IN_HSL, BL_TAKE1, &type_file, TLS(settings.crl)},
     {"proxy_ssl_certificate", BL_IN_HSL, BL_TAKE1, &type_path, TLS(settings.certificates)},
     {"proxy_ssl_certificate_key", BL_IN_HSL, BL_TAKE1, &type_path, TLS(settings.certificate_keys)},
-    {"proxy_ssl_password_file", BL_IN_HSL, BL_TAKE1, &type_path, TLS(settings.passwords)},
+    {"proxy_ssl_password_file", BL_IN_HSL, BL_TAKE1, &bl_tls_passwords, TLS(settings.passwords)},
     {"proxy_ssl_conf_command", BL_IN_HSL, BL_TAKE2 | BL_REPEATS, &type_pairs, TLS(settings.conf_commands)},
     {0},
 };

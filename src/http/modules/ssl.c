@@ -12,13 +12,8 @@
 #include "http/server.h"
 #include "http/value.h"
 #include "http/variable.h"
-#include "os/slurp.h"
-
-#include <errno.h>
-#include <stdio.h>
 
 enum {
-    PASSWORD_MAX = 4096,
     VERIFY_OFF = 0,
     VERIFY_ON,
     VERIFY_OPTIONAL,
@@ -58,35 +53,6 @@ static bool read_certificate(bl_conf *cf, const bl_directive *d, const bl_conf_n
 
     s->certificate_node = node;
     return bl_type_strs.read(cf, d, node, field);
-}
-
-static bool add_password(bl_pool *pool, bl_array *passwords, char *line)
-{
-    size_t len = strcspn(line, "\r\n");
-
-    if (len)
-        *(bl_str *)bl_array_push(passwords) = bl_pool_str(pool, bl_str_of(line, len));
-    OPENSSL_cleanse(line, len);
-    return true;
-}
-
-/* One password a line. The file may be a FIFO. */
-static bool read_passwords(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_conf_node *node,
-                           void *field)
-{
-    bl_array **passwords = field;
-    bl_str path = bl_conf_path(cf, bl_conf_arg(node, 1), true);
-    char line[PASSWORD_MAX];
-    FILE *file = fopen(path.p, "re");
-
-    if (file == NULL)
-        return bl_conf_error(cf, node, 1, "open() \"%.*s\" failed (%d: %s)", BL_STR_ARG(path),
-                             errno, strerror(errno));
-    *passwords = bl_array_new(cf->pool, sizeof(bl_str));
-    while (fgets(line, sizeof line, file))
-        add_password(cf->pool, *passwords, line);
-    fclose(file);
-    return true;
 }
 
 static bool read_session_cache(bl_conf *cf, const bl_directive *d BL_UNUSED,
@@ -142,7 +108,6 @@ static const bl_conf_word_value verify_words[] = {{"off", VERIFY_OFF},
                                                   {NULL, 0}};
 
 static const bl_type type_certificate = {"file", sizeof(bl_array *), read_certificate};
-static const bl_type type_passwords = {"file", sizeof(bl_array *), read_passwords};
 static const bl_type type_session_cache = {"off | none | [builtin[:size]] [shared:name:size]",
                                            sizeof(bl_str), read_session_cache};
 static const bl_type type_cache = {"off | max=N [inactive=time] [valid=time]",
@@ -158,7 +123,7 @@ static const bl_directive directives[] = {
     {"ssl_certificate_key", WHERE, BL_TAKE1 | BL_REPEATS, &bl_type_strs, TLS(certificate_keys)},
     {"ssl_certificate_cache", WHERE, BL_TAKE123, &type_cache, SRV(cache)},
     {"ssl_certificate_compression", WHERE, BL_TAKE_FLAG, &bl_type_flag, SRV(certificate_compression), "off", .check = warn_compression},
-    {"ssl_password_file", WHERE, BL_TAKE1, &type_passwords, TLS(passwords)},
+    {"ssl_password_file", WHERE, BL_TAKE1, &bl_tls_passwords, TLS(passwords)},
     {"ssl_dhparam", WHERE, BL_TAKE1, &bl_type_str, TLS(dhparam)},
     {"ssl_ecdh_curve", WHERE, BL_TAKE1, &bl_type_str, TLS(curve), "auto"},
     {"ssl_ech_file", WHERE, BL_TAKE1 | BL_REPEATS, &bl_type_str, SRV(ech_file), .check = warn_ech},
