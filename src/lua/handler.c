@@ -37,7 +37,7 @@ static bl_step exit_step(bl_request *r, uint32_t phase, int status)
         return BL_CLOSE;
     }
     if (r->output.begun || bl_lua_ctx_of(r)->holding) {
-        if (status >= 300 && status != r->out.status)
+        if (status >= 300 && status != 408 && status != r->out.status)
             bl_log_write(BL_LOG_ERR, r->log, 0,
                          "attempt to set status %d via ngx.exit after sending out the response "
                          "status %d",

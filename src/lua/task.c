@@ -5,7 +5,12 @@
 
 bl_lua_here bl_lua_now;
 
+enum {
+    TURNS_MAX = 1000, /* of a run's tasks before others get theirs */
+};
+
 static void run_task(bl_task *task, int args);
+static void enqueue(bl_task *task);
 
 /* ------------------------------------------------------------- phases */
 
@@ -168,6 +173,7 @@ bl_run *bl_run_new(bl_lua_vm *vm, bl_request *r, uint32_t phase, void (*done)(bl
         run = bl_alloc(sizeof *run);
     *run = (bl_run){.vm = vm, .request = r, .phase = phase, .done = done};
     bl_list_init(&run->tasks);
+    bl_list_init(&run->posted);
     run->entry = take_task(vm);
     run->entry->entry = true;
     join(run, run->entry);
@@ -285,6 +291,21 @@ static void failed(bl_task *task)
     ended(task, 1);
 }
 
+/* A new light thread runs at once; its parent goes on in its turn. */
+static void give_way(bl_task *parent)
+{
+    bl_run *run = parent->run;
+    bl_task *child = run->spawned;
+
+    run->spawned = NULL;
+    lua_pushthread(child->L);
+    lua_xmove(child->L, parent->L, 1);
+    parent->state = child->state = BL_TASK_READY;
+    parent->results = 1;
+    bl_list_unshift(&run->posted, &child->link);
+    bl_list_push(&run->posted, &parent->link);
+}
+
 /* Once into Lua and out. */
 static void resume(bl_task *task, int args)
 {
@@ -307,28 +328,35 @@ static void resume(bl_task *task, int args)
         kill_tasks(run);
     } else if (pending == BL_PENDING_WAIT) {
         task->state = BL_TASK_WAITING;
+    } else if (pending == BL_PENDING_SPAWN) {
+        give_way(task);
     } else if (pending == BL_PENDING_NONE) {
         lua_settop(task->L, 0);
         bl_task_ready(task, 0);
     }
 }
 
-/* A task that spawns another gives way to it, then goes on. */
+/* The tasks of a run that can go on do so, in turn, before the process does anything else; but not
+ * for ever, lest others starve. */
+static void run_posted(bl_run *run)
+{
+    for (int turns = 0; !run->over && !bl_list_empty(&run->posted); turns++) {
+        bl_task *task = BL_LIST_FIRST(&run->posted, bl_task, link);
+        bl_list_remove(&task->link);
+        if (turns < TURNS_MAX)
+            resume(task, task->results);
+        else
+            enqueue(task);
+    }
+}
+
 static void run_task(bl_task *task, int args)
 {
     bl_run *run = task->run;
 
     run->depth++;
     resume(task, args);
-    while (run->spawned && !run->over) {
-        bl_task *child = run->spawned;
-        run->spawned = NULL;
-        lua_pushthread(child->L);
-        lua_xmove(child->L, task->L, 1);
-        run_task(child, child->results);
-        if (!run->over)
-            resume(task, 1);
-    }
+    run_posted(run);
     leave(run);
 }
 
@@ -348,24 +376,50 @@ static void run_ready(bl_work *work)
     bl_lua_vm_drop(vm);
 }
 
-void bl_task_ready(bl_task *task, int results)
+/* To the queue of the VM: the end of the loop's turn. */
+static void enqueue(bl_task *task)
 {
     bl_lua_vm *vm = task->run->vm;
 
-    task->state = BL_TASK_READY;
-    task->results = results;
     bl_list_push(&vm->ready, &task->link);
     vm->work.run = run_ready;
     bl_work_post(&vm->work);
 }
 
+void bl_task_ready(bl_task *task, int results)
+{
+    task->state = BL_TASK_READY;
+    task->results = results;
+    if (task->run->depth > 0)
+        bl_list_push(&task->run->posted, &task->link);
+    else
+        enqueue(task);
+}
+
 void bl_task_wake(bl_task *task, int results)
 {
     BL_CHECK(task, BL_TASK_MAGIC);
-    if (bl_lua_now.task)
+    if (bl_lua_now.task || task->run->depth > 0)
         bl_task_ready(task, results);
     else
         run_task(task, results);
+}
+
+/* Whether a task of the run waits for something that can't be given up. */
+static bool has_unstoppable(const bl_run *run)
+{
+    BL_LIST_EACH (it, &run->tasks) {
+        const bl_wait *wait = BL_CONTAINER(it, bl_task, sibling)->wait;
+        if (wait && wait->unstoppable)
+            return true;
+    }
+    return false;
+}
+
+static bool breaks_off(bl_outcome outcome, int status)
+{
+    return outcome == BL_RUN_EXIT &&
+           (status == -1 || status == 408 || status == 444 || status == 499);
 }
 
 int bl_task_end(lua_State *L, bl_outcome outcome, int status)
@@ -374,6 +428,8 @@ int bl_task_end(lua_State *L, bl_outcome outcome, int status)
 
     if (!lua_isyieldable(L))
         return luaL_error(L, "attempt to yield across C-call boundary");
+    if (run->alive > 1 && !breaks_off(outcome, status) && has_unstoppable(run))
+        return luaL_error(L, "attempt to abort with pending subrequests");
     run->outcome = outcome;
     run->status = status;
     bl_lua_now.pending = BL_PENDING_END;
@@ -381,6 +437,25 @@ int bl_task_end(lua_State *L, bl_outcome outcome, int status)
 }
 
 /* ------------------------------------------------------------- light threads */
+
+/* An error raised in code of the configuration itself is told without its place, which stands in
+ * the error log: programs compare such messages. */
+static void strip_place(lua_State *L)
+{
+    static const char mark[] = "_by_lua(";
+    const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+    const char *at = strstr(text, mark);
+    size_t word = strspn(text, "abcdefghijklmnopqrstuvwxyz_");
+
+    if (at == NULL || text + word != at + sizeof mark - 2 || (at = strstr(at, "):")) == NULL)
+        return;
+    at += 2;
+    at += strspn(at, "0123456789");
+    if (at[0] != ':' || at[1] != ' ')
+        return;
+    lua_pushstring(L, at + 2);
+    lua_remove(L, -2);
+}
 
 int bl_task_join(bl_task *task, lua_State *to)
 {
@@ -390,6 +465,8 @@ int bl_task_join(bl_task *task, lua_State *to)
     lua_checkstack(to, count + 1);
     lua_pushboolean(to, !task->failed);
     lua_xmove(task->L, to, count);
+    if (task->failed)
+        strip_place(to);
     bl_task_bury(task);
     return count + 1;
 }

@@ -148,12 +148,13 @@ struct bl_task {
     bool entry;
     bool failed; /* ended by an error: the message is the one value on L */
     bl_run *run;
-    bl_task *parent; /* of a light thread; NULL once the parent has ended */
-    bl_wait *wait;   /* what it waits for; NULL when ready */
-    bl_wait own;     /* for API functions that have no object of their own (sleep) */
-    bl_task *waiter; /* the task that waits for this one's end (thread.wait) */
-    bl_link link;    /* in the VM's run queue */
-    bl_link sibling; /* in run->tasks; the VM's cache links here too */
+    lua_State *spawner; /* of a light thread: the coroutine that may wait for it */
+    bl_task *parent;    /* of a light thread; NULL once the parent has ended */
+    bl_wait *wait;      /* what it waits for; NULL when ready */
+    bl_wait own;        /* for API functions that have no object of their own (sleep) */
+    bl_task *waiter;    /* the task that waits for this one's end (thread.wait) */
+    bl_link link;       /* in the VM's run queue */
+    bl_link sibling;    /* in run->tasks; the VM's cache links here too */
 };
 
 struct bl_run {
@@ -166,6 +167,7 @@ struct bl_run {
     int depth;        /* frames of the scheduler that work on it */
     int alive;        /* tasks that have not ended */
     bl_task *spawned; /* to be run before its parent goes on */
+    bl_link posted;   /* bl_task.link: those that go on before the scheduler leaves the run */
     bl_task *entry;
     bl_link tasks;                /* bl_task.sibling, zombies too */
     bl_task *on_abort;            /* the task that waits for the client's going away, or NULL */

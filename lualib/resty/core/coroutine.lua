@@ -16,6 +16,9 @@ local error, type = error, type
 -- status), and those that are inside a function that waits (value: true).
 local busy = setmetatable({}, { __mode = "k" })
 
+-- Coroutines whose children are inside a function that waits.
+local normal = setmetatable({}, { __mode = "k" })
+
 local hand_up
 
 local RUNNING = "cannot resume running coroutine"
@@ -30,12 +33,15 @@ local function resumed(co, ok, ...)
     return ok, ...
 end
 
+local function go_on(co, me, ...)
+    busy[co], normal[me] = nil, nil
+    return resumed(co, resume(co, ...))
+end
+
 function hand_up(co)
-    busy[co] = true
-    return (function(...)
-        busy[co] = nil
-        return resumed(co, resume(co, ...))
-    end)(yield())
+    local me = running()
+    busy[co], normal[me] = true, true
+    return go_on(co, me, yield())
 end
 
 function coroutine.resume(co, ...)
@@ -80,6 +86,9 @@ function coroutine.wrap(f)
 end
 
 function coroutine.status(co)
+    if normal[co] then
+        return "normal"
+    end
     local why = busy[co]
     if not why then
         return status(co)

@@ -79,6 +79,12 @@ static void check_safe(lua_State *L, bl_request *r, bl_str uri)
     }
 }
 
+static bl_step jump_redirect(bl_run *run)
+{
+    run->request->out.location = run->jump_uri;
+    return run->status;
+}
+
 static int l_redirect(lua_State *L)
 {
     bl_request *r = bl_lua_request(L, BL_LUA_HANDLERS);
@@ -98,9 +104,10 @@ static int l_redirect(lua_State *L)
     if (r->output.begun)
         return luaL_error(L, "attempt to call ngx.redirect after sending out the headers");
     check_safe(L, r, uri);
-    r->out.location = bl_pool_str(r->pool, uri);
-    r->out.status = status;
-    return bl_task_end(L, BL_RUN_EXIT, status);
+    bl_run *run = bl_lua_now.task->run;
+    run->jump_uri = bl_pool_str(r->pool, uri);
+    run->jump = jump_redirect;
+    return bl_task_end(L, BL_RUN_JUMP, status);
 }
 
 /* ------------------------------------------------------------- on_abort */

@@ -159,7 +159,7 @@ BL_HOT int bl_lua_ffi_room(size_t len)
     if (BL_UNLIKELY(!(bl_lua_now.phase & BL_LUA_HANDLERS) || r == NULL))
         return 1;
     bl_lua_ctx *ctx = bl_request_ctx(r, &bl_lua_module);
-    if (BL_UNLIKELY(ctx == NULL || ctx->eof || ctx->raw || r->output.failed ||
+    if (BL_UNLIKELY(ctx == NULL || ctx->eof || ctx->raw || r->output.failed || r->head_only ||
                     piece_by_piece(ctx)))
         return 1;
     if (!r->output.begun && !ctx->holding && (!may_begin(r) || bl_lua_out_head(ctx) == BL_ERROR))
@@ -214,6 +214,8 @@ static int put(lua_State *L, bool newline, const char *name)
         return fail(L, "seen eof");
     if (r->output.failed || begin(ctx) == BL_ERROR)
         return fail(L, "nginx output filter error");
+    if (r->head_only)
+        return fail(L, "header only");
     if (len && !has_room(ctx, len) && make_room(ctx, len) == BL_ERROR)
         return fail(L, "nginx output filter error");
     if (len) {

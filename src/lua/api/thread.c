@@ -8,6 +8,7 @@ static int l_spawn(lua_State *L)
     luaL_argcheck(L, count > 0 && lua_isfunction(L, 1), 1, "function expected");
     bl_task *task = bl_task_may_wait(L);
     task->run->spawned = bl_task_spawn(L, count - 1);
+    task->run->spawned->spawner = L;
     bl_lua_now.pending = BL_PENDING_SPAWN;
     return lua_yield(L, 0);
 }
@@ -62,7 +63,7 @@ static int l_wait(lua_State *L)
             return fail(L, "already waited or killed");
         if (task == NULL || task->entry)
             return luaL_error(L, "attempt to wait on a coroutine that is not a user thread");
-        if (task->parent != me)
+        if (task->spawner != L)
             return luaL_error(L, "only the parent coroutine can wait on the thread");
         if (task->state == BL_TASK_ZOMBIE)
             return bl_task_join(task, L);
@@ -82,7 +83,7 @@ static int l_kill(lua_State *L)
         return fail(L, was_thread(L, 1) ? "already waited or killed" : "not user thread");
     if (task->entry)
         return fail(L, "not user thread");
-    if (task->parent != bl_lua_now.task)
+    if (task->spawner != L)
         return fail(L, "killer not parent");
     if (task->state == BL_TASK_ZOMBIE) {
         bl_task_bury(task);
