@@ -372,11 +372,15 @@ static bool set_server_name(bl_conn *c, bl_str name)
     return false;
 }
 
-void bl_tls_connect(bl_conn *c, bl_tls_client *client, bl_str name, SSL_SESSION *session,
-                    void (*done)(bl_conn *c, bool ok))
+bool bl_tls_prepare(bl_conn *c, bl_tls_client *client, void (*done)(bl_conn *c, bool ok))
 {
     attach(c, done);
-    if (!start_ssl(c, client->ctx) || !set_server_name(c, name)) {
+    return start_ssl(c, client->ctx);
+}
+
+void bl_tls_begin(bl_conn *c, bl_str name, SSL_SESSION *session)
+{
+    if (!set_server_name(c, name)) {
         finish(c, false);
         return;
     }
@@ -385,6 +389,15 @@ void bl_tls_connect(bl_conn *c, bl_tls_client *client, bl_str name, SSL_SESSION 
     bl_conn_nodelay(c);
     SSL_set_connect_state(c->tls->ssl);
     advance(c);
+}
+
+void bl_tls_connect(bl_conn *c, bl_tls_client *client, bl_str name, SSL_SESSION *session,
+                    void (*done)(bl_conn *c, bool ok))
+{
+    if (bl_tls_prepare(c, client, done))
+        bl_tls_begin(c, name, session);
+    else
+        finish(c, false);
 }
 
 static bool is_for(X509 *certificate, bl_str name)

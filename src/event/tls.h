@@ -69,6 +69,10 @@ void bl_tls_accept(bl_conn *c, bl_tls_server *server, bl_tls_select_fn select, i
  * certificate has been checked if the settings ask for it; bl_tls_verify_error says why not. */
 void bl_tls_connect(bl_conn *c, bl_tls_client *client, bl_str name, SSL_SESSION *session,
                     void (*done)(bl_conn *c, bool ok));
+/* The same in two steps: between them c->tls->ssl may be given what this connection alone needs
+ * (certificate, verification). Prepare: false when there is no SSL; the connection is of no use. */
+bool bl_tls_prepare(bl_conn *c, bl_tls_client *client, void (*done)(bl_conn *c, bool ok));
+void bl_tls_begin(bl_conn *c, bl_str name, SSL_SESSION *session);
 /* NULL: the peer's certificate is good for `name` (p NULL: any); else the reason as text. */
 const char *bl_tls_verify_error(bl_conn *c, bl_str name);
 

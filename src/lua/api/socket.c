@@ -1,6 +1,7 @@
 #include "lua/api/socket.h"
 #include "core/mem.h"
 #include "lua/api/reqsock.h"
+#include "lua/api/udp.h"
 #include "lua/ctx.h"
 #include "lua/vm.h"
 
@@ -100,6 +101,8 @@ static int l_gc(lua_State *L)
 
     h->magic = 0;
     s->held = false;
+    if (bl_socket_is_open(s))
+        bl_debug(&bl_log_process, "lua finalize socket");
     if (!is_waited_for(s))
         free_socket(s);
     return 0;
@@ -249,7 +252,7 @@ static char *describe(void *data, char *at, char *end)
     const bl_log *log = bl_socket_log_of(s);
     char ip[BL_ADDR_TEXT];
 
-    if (s->name && s->source == &bl_socket_tcp) {
+    if (s->name && s->source->open) {
         at = bl_log_put(at, end, ", upstream: %s", s->name);
         if (s->addr.len && s->port >= 0) {
             size_t n = bl_addr_text(&s->addr.sa, s->addr.len, ip);
@@ -316,7 +319,7 @@ bl_status bl_socket_fill_conn(bl_socket *s)
     return BL_ERROR;
 }
 
-const bl_socket_source bl_socket_tcp = {"tcp", bl_socket_fill_conn, close_tcp};
+const bl_socket_source bl_socket_tcp = {"tcp", bl_socket_fill_conn, close_tcp, bl_socket_open_tcp};
 
 void bl_socket_close(bl_socket *s)
 {
@@ -438,6 +441,16 @@ static const luaL_Reg methods[] = {
     {NULL, NULL},
 };
 
+/* The methods as package.loaded["bulan.socket"], for resty.core.socket. */
+static void give_to_lua(lua_State *L)
+{
+    lua_getglobal(L, "package");
+    lua_getfield(L, -1, "loaded");
+    lua_pushvalue(L, -3);
+    lua_setfield(L, -2, "bulan.socket");
+    lua_pop(L, 2);
+}
+
 static void make_metatables(lua_State *L)
 {
     luaL_newmetatable(L, handle_type);
@@ -448,6 +461,7 @@ static void make_metatables(lua_State *L)
     lua_createtable(L, 0, 24);
     luaL_register(L, NULL, methods);
     bl_socket_tls_methods(L);
+    give_to_lua(L);
     lua_setfield(L, -2, "__index");
     tcp_ref = keep_metatable(L);
 }
@@ -456,11 +470,12 @@ static void make_metatables(lua_State *L)
 void bl_lua_open_socket(lua_State *L)
 {
     make_metatables(L);
-    lua_createtable(L, 0, 4);
+    lua_createtable(L, 0, 5);
     lua_pushcfunction(L, l_tcp);
     lua_pushvalue(L, -1);
     lua_setfield(L, -3, "stream");
     lua_setfield(L, -2, "tcp");
     lua_setfield(L, -2, "socket");
+    bl_lua_open_udp(L);
     bl_lua_open_reqsock(L);
 }

@@ -82,12 +82,28 @@ typedef struct bl_socket_source {
      * bl_socket_readable; ERROR: s->eof, or s->error says why not. */
     bl_status (*fill)(bl_socket *s);
     void (*close)(bl_socket *s);
+    /* s->addr is known: makes the connection. Results, or BL_SOCKET_WAITS; NULL: cannot connect. */
+    int (*open)(bl_socket *s, lua_State *L);
 } bl_socket_source;
 
 extern const bl_socket_source bl_socket_tcp;
 
+/* Where a connect goes: host and port, or "unix:path" (argument 2 and 3), into s->name. 0, or the
+ * number of results of a failure. */
+int bl_socket_target(bl_socket *s, lua_State *L);
+/* From the name to the connection: results or BL_SOCKET_WAITS. */
+int bl_socket_establish(bl_socket *s, lua_State *L);
+/* Is connect under way or s otherwise busy? 0, or results of the failure. */
+int bl_socket_connect_busy(bl_socket *s, lua_State *L);
+/* Waits for what establish has begun. */
+int bl_socket_connect_wait(bl_socket *s, lua_State *L);
+/* Ends a connect that failed: nil and the message. */
+int bl_socket_connect_fail(bl_socket *s, lua_State *L, const char *error);
+int bl_socket_connect_fail_errno(bl_socket *s, lua_State *L, int err);
+
 enum {
-    BL_SOCKET_MAGIC = 0x736f636b
+    BL_SOCKET_MAGIC = 0x736f636b,
+    BL_SOCKET_WAITS = -1, /* in place of a number of results */
 };
 
 struct bl_socket {
@@ -211,6 +227,8 @@ void bl_socket_tls_free(bl_socket *s);
 
 /* Writes what is left. For socket_write.c's on_write. */
 void bl_socket_go_on_writing(bl_socket *s);
+/* s->addr is known; TCP. */
+int bl_socket_open_tcp(bl_socket *s, lua_State *L);
 /* For socket_connect.c: the connection is there, or failed. */
 void bl_socket_go_on_connecting(bl_socket *s);
 /* The pool has room: the first of its queue goes on. */

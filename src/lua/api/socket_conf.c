@@ -101,6 +101,7 @@ static bool make_client(bl_conf *cf, bl_socket_conf *conf)
 {
     const bl_conf_node *node = cf->node;
 
+    conf->tls.verify = 1; /* sslhandshake turns it off where it is not asked for */
     conf->client = bl_tls_client_new(cf, node, &conf->tls);
     if (conf->client == NULL)
         return false;
@@ -112,6 +113,14 @@ static bool make_client(bl_conf *cf, bl_socket_conf *conf)
     return true;
 }
 
+static bool same_tls(const bl_tls_settings *a, const bl_tls_settings *b)
+{
+    return a->certificates == b->certificates && a->certificate_keys == b->certificate_keys &&
+           a->conf_commands == b->conf_commands && a->protocols == b->protocols &&
+           a->verify_depth == b->verify_depth && bl_str_eq(a->ciphers, b->ciphers) &&
+           bl_str_eq(a->crl, b->crl) && bl_str_eq(a->trusted_certificate, b->trusted_certificate);
+}
+
 /* Locations that say nothing of their own share what is above them. */
 static bool merge(bl_conf *cf, int level, void *parent, void *child)
 {
@@ -121,7 +130,7 @@ static bool merge(bl_conf *cf, int level, void *parent, void *child)
     if (level != BL_LOCATION || !bl_lua_main_of(cf->generation)->used)
         return true;
     if (above && above->client && above->key_log == conf->key_log &&
-        memcmp(&above->tls, &conf->tls, sizeof conf->tls) == 0) {
+        same_tls(&above->tls, &conf->tls)) {
         conf->client = above->client;
         return true;
     }

@@ -12,10 +12,6 @@ typedef struct options {
     int64_t size, backlog; /* size 0, backlog -1: not given */
 } options;
 
-enum {
-    WAITING = -1
-};
-
 /* ------------------------------------------------------------- failures */
 
 static void stop_asking(bl_socket *s)
@@ -47,7 +43,7 @@ static void give_up(bl_socket *s)
     bl_socket_close(s);
 }
 
-static int fail(bl_socket *s, lua_State *L, const char *error)
+int bl_socket_connect_fail(bl_socket *s, lua_State *L, const char *error)
 {
     int count = bl_socket_fail(L, error);
 
@@ -55,7 +51,7 @@ static int fail(bl_socket *s, lua_State *L, const char *error)
     return count;
 }
 
-static int fail_connect(bl_socket *s, lua_State *L, int err)
+int bl_socket_connect_fail_errno(bl_socket *s, lua_State *L, int err)
 {
     char message[BL_ADDR_TEXT + 160];
 
@@ -65,7 +61,7 @@ static int fail_connect(bl_socket *s, lua_State *L, int err)
     } else {
         bl_socket_log(s, BL_LOG_ERR, err, "connect() failed");
     }
-    return fail(s, L, bl_socket_errno_text(err));
+    return bl_socket_connect_fail(s, L, bl_socket_errno_text(err));
 }
 
 /* ------------------------------------------------------------- waiting */
@@ -87,7 +83,7 @@ static int timed_out(bl_wait *w, lua_State *L)
     } else {
         bl_socket_log(s, BL_LOG_ERR, 0, "lua tcp socket connect timed out");
     }
-    int count = fail(s, L, "timeout");
+    int count = bl_socket_connect_fail(s, L, "timeout");
     bl_socket_left(s);
     return count;
 }
@@ -112,7 +108,7 @@ static void set_limit(bl_socket *s, int64_t ms)
 /* A stage behind the first call has come to its end, or waits on. */
 static void go_on(bl_socket *s, int count)
 {
-    if (count != WAITING)
+    if (count != BL_SOCKET_WAITS)
         bl_socket_done(s, &s->writing, count);
 }
 
@@ -139,7 +135,7 @@ void bl_socket_go_on_connecting(bl_socket *s)
     int err = bl_conn_connect_error(s->conn);
 
     if (err) {
-        go_on(s, fail_connect(s, L, err));
+        go_on(s, bl_socket_connect_fail_errno(s, L, err));
         return;
     }
     if (s->port >= 0 && core_of(s)->tcp_nodelay) {
@@ -150,20 +146,20 @@ void bl_socket_go_on_connecting(bl_socket *s)
 }
 
 /* Opens the connection to s->addr. */
-static int open_conn(bl_socket *s, lua_State *L)
+int bl_socket_open_tcp(bl_socket *s, lua_State *L)
 {
     bl_log log = *bl_socket_log_of(s);
     bl_conn *c = bl_conn_connect(&s->addr, s->bind, s->transparent, &log);
 
     if (c == NULL)
-        return fail_connect(s, L, errno);
+        return bl_socket_connect_fail_errno(s, L, errno);
     bl_socket_take_conn(s, c);
     s->reused = 0;
     s->stage = BL_SOCKET_CONNECTING;
     int64_t ms = limit_of(s);
     bl_debug(&log, "lua tcp socket connect timeout: %lld", (long long)ms);
     set_limit(s, ms);
-    return WAITING;
+    return BL_SOCKET_WAITS;
 }
 
 /* ------------------------------------------------------------- the address */
@@ -172,12 +168,12 @@ static int fail_resolve(bl_socket *s, lua_State *L, bl_resolve_status status)
 {
     lua_pushlstring(L, s->name, s->host_len);
     if (core_of(s)->resolver == NULL)
-        return fail(s, L,
-                    lua_pushfstring(L, "no resolver defined to resolve \"%s\"",
-                                    lua_tostring(L, -1)));
-    return fail(s, L,
-                lua_pushfstring(L, "%s could not be resolved (%d: %s)", lua_tostring(L, -1),
-                                (int)status, bl_resolve_error(status)));
+        return bl_socket_connect_fail(
+            s, L, lua_pushfstring(L, "no resolver defined to resolve \"%s\"", lua_tostring(L, -1)));
+    return bl_socket_connect_fail(s, L,
+                                  lua_pushfstring(L, "%s could not be resolved (%d: %s)",
+                                                  lua_tostring(L, -1), (int)status,
+                                                  bl_resolve_error(status)));
 }
 
 static int use_answer(bl_socket *s, lua_State *L)
@@ -186,7 +182,7 @@ static int use_answer(bl_socket *s, lua_State *L)
 
     bl_free(s->ask);
     s->ask = NULL;
-    return status == BL_RESOLVE_OK ? open_conn(s, L) : fail_resolve(s, L, status);
+    return status == BL_RESOLVE_OK ? s->source->open(s, L) : fail_resolve(s, L, status);
 }
 
 /* One of the addresses, whichever. They are good until we return. */
@@ -220,7 +216,7 @@ static int resolve(bl_socket *s, lua_State *L)
         return use_answer(s, L);
     s->stage = BL_SOCKET_RESOLVING;
     set_limit(s, -1);
-    return WAITING;
+    return BL_SOCKET_WAITS;
 }
 
 static bool is_unix_path(bl_socket *s)
@@ -237,20 +233,21 @@ static bool is_unix_path(bl_socket *s)
 }
 
 /* From the name to the connection. */
-static int establish(bl_socket *s, lua_State *L)
+int bl_socket_establish(bl_socket *s, lua_State *L)
 {
     bl_str host = bl_str_of(s->name, s->host_len);
 
     s->addr.len = 0;
     if (s->port < 0)
-        return is_unix_path(s) ? open_conn(s, L)
-                               : fail(s, L, "failed to parse host name: too long");
+        return is_unix_path(s)
+                   ? s->source->open(s, L)
+                   : bl_socket_connect_fail(s, L, "failed to parse host name: too long");
     if (host.len == 0)
-        return fail(s, L, "failed to parse host name \"\": no host");
+        return bl_socket_connect_fail(s, L, "failed to parse host name \"\": no host");
     if (!bl_addr_parse_ip(host, &s->addr))
         return resolve(s, L);
     bl_addr_set_port(&s->addr.sa, s->port);
-    return open_conn(s, L);
+    return s->source->open(s, L);
 }
 
 /* ------------------------------------------------------------- the pool */
@@ -280,7 +277,7 @@ void bl_socket_unqueue(bl_socket *s)
 
     s->stage = BL_SOCKET_CLOSED;
     count_in(s);
-    go_on(s, reuse(s) ? connected(s, L) : establish(s, L));
+    go_on(s, reuse(s) ? connected(s, L) : bl_socket_establish(s, L));
 }
 
 static int queue(bl_socket *s)
@@ -290,7 +287,7 @@ static int queue(bl_socket *s)
     s->stage = BL_SOCKET_QUEUED;
     bl_list_push(&s->pool->waiting, &s->queue);
     s->pool->waiting_count++;
-    return WAITING;
+    return BL_SOCKET_WAITS;
 }
 
 static int start(bl_socket *s, lua_State *L, const options *o)
@@ -308,10 +305,10 @@ static int start(bl_socket *s, lua_State *L, const options *o)
         if (pool->waiting_count < pool->backlog)
             return queue(s);
         s->pool = NULL;
-        return fail(s, L, "too many waiting connect operations");
+        return bl_socket_connect_fail(s, L, "too many waiting connect operations");
     }
     count_in(s);
-    return establish(s, L);
+    return bl_socket_establish(s, L);
 }
 
 /* ------------------------------------------------------------- arguments */
@@ -393,7 +390,7 @@ static int check_port(lua_State *L, int *count)
 }
 
 /* The socket is named; 0, or the number of results of a failure. */
-static int read_target(lua_State *L, bl_socket *s)
+int bl_socket_target(bl_socket *s, lua_State *L)
 {
     bl_str host;
     int count = 0;
@@ -409,11 +406,19 @@ static int read_target(lua_State *L, bl_socket *s)
     return count;
 }
 
-static int busy(bl_socket *s, lua_State *L)
+int bl_socket_connect_busy(bl_socket *s, lua_State *L)
 {
     if (s->stage == BL_SOCKET_QUEUED || s->stage == BL_SOCKET_RESOLVING)
         return bl_socket_fail(L, "socket busy connecting");
     return bl_socket_busy(s, L, true, true);
+}
+
+int bl_socket_connect_wait(bl_socket *s, lua_State *L)
+{
+    s->writing.cancel = cancelled;
+    s->writing.expire = timed_out;
+    /* The resolver has a limit of its own. */
+    return bl_wait_begin(&s->writing, L, s->stage == BL_SOCKET_RESOLVING ? -1 : limit_of(s));
 }
 
 BL_HOT int bl_socket_l_connect(lua_State *L)
@@ -428,7 +433,7 @@ BL_HOT int bl_socket_l_connect(lua_State *L)
                           count);
     bl_socket *s = bl_socket_check(L);
     bl_task_may_wait(L);
-    int failure = busy(s, L);
+    int failure = bl_socket_connect_busy(s, L);
     if (BL_UNLIKELY(failure))
         return failure;
     read_options(L, lua_istable(L, 4) ? 4 : 3, &o);
@@ -438,20 +443,15 @@ BL_HOT int bl_socket_l_connect(lua_State *L)
     }
     if (s->conf)
         bl_debug(bl_socket_log_of(s), "lua reuse socket upstream ctx");
-    failure = read_target(L, s);
+    failure = bl_socket_target(s, L);
     if (BL_UNLIKELY(failure))
         return failure;
     bl_socket_adopt(s);
     s->write_shut = s->read_shut = s->eof = false;
     count = start(s, L, &o);
-    if (count != WAITING)
+    if (count != BL_SOCKET_WAITS)
         return count;
-    s->writing.cancel = cancelled;
-    s->writing.expire = timed_out;
-    count = bl_wait_begin(&s->writing, L, limit_of(s));
-    if (s->stage == BL_SOCKET_RESOLVING)
-        set_limit(s, -1);
-    return count;
+    return bl_socket_connect_wait(s, L);
 }
 
 /* ------------------------------------------------------------- bind */

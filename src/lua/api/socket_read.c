@@ -305,7 +305,7 @@ void bl_socket_on_read(bl_io *io)
 
     if (s->stage == BL_SOCKET_OPEN)
         bl_socket_readable(s);
-    else if (s->stage == BL_SOCKET_CONNECTING && io->hup)
+    else if (s->stage == BL_SOCKET_CONNECTING && io->hup && bl_wait_armed(&s->writing))
         bl_socket_go_on_connecting(s);
 }
 
