@@ -159,7 +159,7 @@ subtest 'a daemon, and -s' => sub {
     is system(@command, '-s', 'reload'), 0, 'reload';
     ok $server->wait_log('gracefully shutting down'), 'is done';
     is system(@command, '-s', 'quit'), 0, 'quit';
-    ok wait_until(5, sub { !kill 0, $pid }), 'is gone';
+    ok wait_until(20, sub { !kill 0, $pid }), 'is gone';
     open my $saved, '>&', \*STDERR;
     open STDERR, '>', $server->path('logs/said');
     isnt system(@command, '-s', 'quit'), 0, 'nobody to signal';
