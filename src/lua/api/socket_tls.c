@@ -52,6 +52,7 @@ void bl_socket_tls_free(bl_socket *s)
 
 void bl_socket_session_free(void *session)
 {
+    bl_debug(&bl_log_process, "lua ssl free session: %lX", (unsigned long)session);
     SSL_SESSION_free(session);
 }
 
@@ -89,11 +90,11 @@ static int l_setclientcert(lua_State *L)
                           "object), but seen %d",
                           count);
     bl_socket *s = bl_socket_check(L);
-    if (!check_pointer(L, 2, "cert", &chain, &count) || !check_pointer(L, 3, "pkey", &key, &count))
-        return count;
-    if ((chain == NULL) != (key == NULL))
+    if (lua_isnil(L, 2) != lua_isnil(L, 3))
         return bl_socket_fail(L,
                               "client certificate must be supplied with corresponding private key");
+    if (!check_pointer(L, 2, "cert", &chain, &count) || !check_pointer(L, 3, "pkey", &key, &count))
+        return count;
     tls_state *t = state_of(s);
     drop_certificate(t);
     if (chain) {
@@ -137,6 +138,7 @@ static int push_session(bl_socket *s, lua_State *L)
 
     if (session == NULL)
         return bl_socket_fail(L, "session not found");
+    bl_debug(bl_socket_log_of(s), "lua ssl save session: %lX", (unsigned long)session);
     lua_pushlightuserdata(L, session);
     return 1;
 }
@@ -168,6 +170,20 @@ static int fail_verify(bl_socket *s, lua_State *L, long result)
     return fail(s, L, lua_pushfstring(L, "%d: %s", (int)result, text));
 }
 
+static void log_cipher(const bl_socket *s)
+{
+    const SSL *ssl = s->conn->tls->ssl;
+    const bl_log *log = bl_socket_log_of(s);
+
+    if (!bl_log_on(log, BL_LOG_DEBUG))
+        return;
+    const SSL_CIPHER *cipher = SSL_get_current_cipher(ssl);
+    bl_debug(log, "SSL: %s, cipher: \"%s %s\"", SSL_get_version(ssl), SSL_CIPHER_get_name(cipher),
+             SSL_CIPHER_get_version(cipher));
+    if (SSL_session_reused(ssl))
+        bl_debug(log, "SSL reused session");
+}
+
 static int finish(bl_socket *s, lua_State *L, bool ok)
 {
     bl_conn *c = s->conn;
@@ -178,6 +194,7 @@ static int finish(bl_socket *s, lua_State *L, bool ok)
         return fail(s, L, "handshake failed");
     c->io.on_read = bl_socket_on_read;
     c->io.on_write = bl_socket_on_write;
+    log_cipher(s);
     if (!t->verify)
         return succeed(s, L);
     long result = SSL_get_verify_result(c->tls->ssl);
@@ -289,7 +306,7 @@ static int start(bl_socket *s, lua_State *L)
     if (!bl_tls_prepare(c, s->conf->client, done) || !adjust(c->tls->ssl, t, lua_toboolean(L, 5)))
         return fail(s, L, "failed to prepare the handshake");
     if (session)
-        bl_debug(bl_socket_log_of(s), "lua ssl set session: %p", (void *)session);
+        bl_debug(bl_socket_log_of(s), "lua ssl set session: %lX", (unsigned long)session);
     s->stage = BL_SOCKET_HANDSHAKING;
     bl_tls_begin(c, name, session);
     if (t->over)
