@@ -165,9 +165,10 @@ void bl_conn_close_idle(void)
 {
     if (conns.idle.next == NULL)
         return;
-    while (!bl_list_empty(&conns.idle)) {
-        bl_conn *c = BL_LIST_FIRST(&conns.idle, bl_conn, link);
-        c->on_idle_close(c);
+    BL_LIST_EACH_SAFE (it, &conns.idle) {
+        bl_conn *c = BL_CONTAINER(it, bl_conn, link);
+        if (c->requests)
+            c->on_idle_close(c);
     }
 }
 

@@ -105,6 +105,8 @@ void bl_conn_cork(bl_conn *c, bool on);
 
 /* Idle keepalive connections, oldest first: closed when connections run out and at shutdown. */
 void bl_conn_set_idle(bl_conn *c, bool idle);
+/* At shutdown: closes those that have served. A new one, whose first request may be on its way, has
+ * until its deadline. */
 void bl_conn_close_idle(void);
 
 /* Half-close: no more bytes from us. */
