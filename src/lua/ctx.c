@@ -12,6 +12,8 @@ static void cleanup(void *data)
     if (ctx->sockets.next)
         bl_socket_close_list(&ctx->sockets);
     if (ctx->ctx_ref)
+        bl_debug(&bl_log_process, "lua release ngx.ctx at ref %d", ctx->ctx_ref);
+    if (ctx->ctx_ref)
         bl_lua_vm_unref_ctx(vm, ctx->ctx_ref);
     if (ctx->abort_ref)
         luaL_unref(vm->L, LUA_REGISTRYINDEX, ctx->abort_ref);

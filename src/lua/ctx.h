@@ -14,18 +14,18 @@ typedef struct bl_lua_ctx {
     bl_buf *out;      /* what ngx.say fills */
     bl_chain held;    /* whole output of an HTTP/1.0 response, kept for its length */
     bool holding;
-    bool no_type;                 /* the program has taken the content type out */
-    bool eof;                     /* ngx.eof was called, or the handler is over */
-    bool body_done;               /* lua_need_request_body has been met */
-    bool cleaned;                 /* a cleanup is registered */
-    int ctx_ref;                  /* of ngx.ctx in vm->ctxs; 0: none */
-    int abort_ref;                /* ngx.on_abort's function; 0: none */
-    bl_link sockets;              /* bl_socket.link; not made until there is one */
+    bool no_type;                  /* the program has taken the content type out */
+    bool eof;                      /* ngx.eof was called, or the handler is over */
+    bool body_done;                /* lua_need_request_body has been met */
+    bool cleaned;                  /* a cleanup is registered */
+    int ctx_ref;                   /* of ngx.ctx in vm->ctxs; 0: none */
+    int abort_ref;                 /* ngx.on_abort's function; 0: none */
+    bl_link sockets;               /* bl_socket.link; not made until there is one */
     struct bl_socket *body_socket; /* ngx.req.socket() */
-    bool raw;                     /* ngx.req.socket(true): the connection is the program's */
-    bl_link flushing;             /* tasks (bl_task.link) in ngx.flush(true) */
-    struct bl_filter_run *filter; /* header and body filters: filter.c */
-    struct bl_new_body *new_body; /* ngx.req.init_body: api/body.c */
+    bool raw;                      /* ngx.req.socket(true): the connection is the program's */
+    bl_link flushing;              /* tasks (bl_task.link) in ngx.flush(true) */
+    struct bl_filter_run *filter;  /* header and body filters: filter.c */
+    struct bl_new_body *new_body;  /* ngx.req.init_body: api/body.c */
 } bl_lua_ctx;
 
 /* The request's; made when there is none. */

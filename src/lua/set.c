@@ -56,7 +56,7 @@ static bl_step run_set(bl_request *r, void *data)
     int status = bl_lua_code_push(op->code, ctx->vm, r, run->entry->L);
     if (status == 0 && !bl_run_start(run, 0))
         return BL_WAIT;
-    bl_step step = status ? status : store(run);
+    bl_step step = status ? 500 : store(run);
     bl_run_free(run);
     return step;
 }

@@ -68,6 +68,9 @@ void bl_lua_gate(lua_State *L, uint32_t allowed)
 
 bl_request *bl_lua_request(lua_State *L, uint32_t allowed)
 {
+    if (allowed == BL_LUA_REAL && !(bl_lua_now.phase & allowed))
+        luaL_error(L, bl_lua_now.phase == BL_LUA_INIT ? "no request found"
+                                                      : "API disabled in the current context");
     bl_lua_gate(L, allowed);
     if (BL_UNLIKELY(bl_lua_now.request == NULL))
         luaL_error(L, "no request found");
@@ -84,9 +87,21 @@ bl_task *bl_task_may_wait(lua_State *L)
 
 /* ------------------------------------------------------------- tasks: birth and death */
 
+/* Memory of tasks is only used for tasks as long as the VM lives: coroutines that a task has made
+ * refer to it (their exdata is inherited), and bl_task_of looks where that leads. */
+static bl_task *task_memory(bl_lua_vm *vm)
+{
+    if (bl_list_empty(&vm->old_tasks))
+        return bl_zalloc(sizeof(bl_task));
+    bl_task *task = BL_LIST_FIRST(&vm->old_tasks, bl_task, sibling);
+    bl_list_remove(&task->sibling);
+    memset(task, 0, sizeof *task);
+    return task;
+}
+
 static bl_task *new_task(bl_lua_vm *vm)
 {
-    bl_task *task = bl_zalloc(sizeof *task);
+    bl_task *task = task_memory(vm);
 
     task->magic = BL_TASK_MAGIC;
     lua_rawgeti(vm->L, LUA_REGISTRYINDEX, vm->threads);
@@ -102,6 +117,7 @@ static bl_task *take_task(bl_lua_vm *vm)
     if (BL_UNLIKELY(bl_list_empty(&vm->spare_tasks)))
         return new_task(vm);
     bl_task *task = BL_LIST_FIRST(&vm->spare_tasks, bl_task, sibling);
+    bl_debug(vm->log, "lua reusing cached lua thread");
     bl_list_remove(&task->sibling);
     vm->spare_count--;
     return task;
@@ -122,7 +138,9 @@ static void free_task(bl_lua_vm *vm, bl_task *task)
     luaL_unref(vm->L, -1, task->ref);
     lua_pop(vm->L, 1);
     task->magic = 0;
-    bl_free(task);
+    task->L = NULL;
+    task->run = NULL;
+    bl_list_push(&vm->old_tasks, &task->sibling);
 }
 
 /* Entries that have returned are reused. What was killed or failed is not: closures may still refer
@@ -138,6 +156,7 @@ void bl_task_bury(bl_task *task)
         free_task(vm, task);
         return;
     }
+    bl_debug(vm->log, "lua caching unused lua thread");
     lua_settop(task->L, 0);
     task->state = BL_TASK_DEAD;
     task->run = NULL;
@@ -199,8 +218,10 @@ void bl_run_free(bl_run *run)
         bl_socket_close_list(&run->sockets);
     while (!bl_list_empty(&run->tasks))
         bl_task_bury(BL_LIST_FIRST(&run->tasks, bl_task, sibling));
-    if (BL_UNLIKELY(run->ctx_ref))
+    if (BL_UNLIKELY(run->ctx_ref)) {
+        bl_debug(vm->log, "lua release ngx.ctx at ref %d", run->ctx_ref);
         bl_lua_vm_unref_ctx(vm, run->ctx_ref);
+    }
     run->data = vm->spare_runs;
     vm->spare_runs = run;
     bl_lua_vm_drop(vm);

@@ -177,7 +177,8 @@ struct bl_run {
      * given back by the one who started it: bl_run_free. */
     void (*done)(bl_run *run);
     void *data;
-    int ctx_ref;     /* of its ngx.ctx, without a request */
+    const char *origin; /* for the log, without a request: "client: …"; NULL: nobody's */
+    int ctx_ref;        /* of its ngx.ctx, without a request */
     bl_link sockets; /* bl_socket.link: its own, without a request; not made until there is one */
 };
 

@@ -6,6 +6,7 @@
 #include "lua/module.h"
 
 #include <lualib.h>
+#include <stdlib.h>
 
 /* ------------------------------------------------------------- libraries inside the binary */
 
@@ -113,18 +114,25 @@ static void set_path(lua_State *L, const char *field, bl_str setting, const char
     lua_pop(L, 2);
 }
 
-/* What the server brings along is found below the prefix without any setting. */
+/* What the server brings along is found below the prefix without any setting, unless the
+ * environment says where to look. */
 static void add_lualib(lua_State *L, const char *prefix)
 {
     lua_getglobal(L, "package");
-    lua_getfield(L, -1, "path");
-    lua_pushfstring(L, "%slualib/?.lua;%slualib/?/init.lua;%s", prefix, prefix,
-                    lua_tostring(L, -1));
-    lua_setfield(L, -3, "path");
-    lua_getfield(L, -2, "cpath");
-    lua_pushfstring(L, "%slualib/?.so;%s", prefix, lua_tostring(L, -1));
-    lua_setfield(L, -4, "cpath");
-    lua_pop(L, 3);
+    if (getenv("LUA_PATH") == NULL) {
+        lua_getfield(L, -1, "path");
+        lua_pushfstring(L, "%slualib/?.lua;%slualib/?/init.lua;%s", prefix, prefix,
+                        lua_tostring(L, -1));
+        lua_setfield(L, -3, "path");
+        lua_pop(L, 1);
+    }
+    if (getenv("LUA_CPATH") == NULL) {
+        lua_getfield(L, -1, "cpath");
+        lua_pushfstring(L, "%slualib/?.so;%s", prefix, lua_tostring(L, -1));
+        lua_setfield(L, -3, "cpath");
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
 }
 
 static void push_package_field(lua_State *L, const char *field)
@@ -192,9 +200,11 @@ static char *describe(void *data BL_UNUSED, char *at, char *end)
 {
     uint32_t phase = bl_lua_now.phase;
 
-    return phase && !(phase & (BL_LUA_INIT | BL_LUA_EXIT_WORKER))
-               ? bl_log_put(at, end, ", context: %s", bl_lua_phase_context(phase))
-               : at;
+    if (phase == 0 || phase & (BL_LUA_INIT | BL_LUA_EXIT_WORKER))
+        return at;
+    at = bl_log_put(at, end, ", context: %s", bl_lua_phase_context(phase));
+    const char *origin = bl_lua_now.task ? bl_lua_now.task->run->origin : NULL;
+    return origin ? bl_log_put(at, end, "%s", origin) : at;
 }
 
 static bl_lua_vm *allocate(bl_generation *g, bl_log *log)
@@ -212,6 +222,7 @@ static bl_lua_vm *allocate(bl_generation *g, bl_log *log)
     vm->spare_max = (int)bl_lua_main_of(g)->thread_cache;
     bl_list_init(&vm->ready);
     bl_list_init(&vm->spare_tasks);
+    bl_list_init(&vm->old_tasks);
     bl_list_init(&vm->timers);
     vm->L = luaL_newstate();
     BL_ASSERT(vm->L != NULL);
@@ -277,6 +288,7 @@ bl_lua_vm *bl_lua_vm_hold(bl_lua_vm *vm)
 
 static void free_spares(bl_lua_vm *vm)
 {
+    bl_list_splice(&vm->spare_tasks, &vm->old_tasks);
     while (!bl_list_empty(&vm->spare_tasks)) {
         bl_task *task = BL_LIST_FIRST(&vm->spare_tasks, bl_task, sibling);
         bl_list_remove(&task->sibling);

@@ -31,6 +31,7 @@ struct bl_lua_vm {
     bl_link ready;       /* bl_task.link: the run queue */
     bl_work work;        /* runs it at the end of the loop's turn */
     bl_link spare_tasks; /* bl_task.sibling, with a coroutine ready to use */
+    bl_link old_tasks;   /* memory of ended ones, for new ones */
     bl_run *spare_runs;
     int spare_count;
     int spare_max; /* lua_thread_cache_max_entries */

@@ -56,9 +56,11 @@ end
 setmetatable(ngx, {
     __index = function(_, key)
         if key == "ctx" then
-            return get_ctx()
+            local ctx = get_ctx()
+            return ctx
         elseif key == "status" then
-            return known(C.bl_lua_ffi_get_status())
+            local status = known(C.bl_lua_ffi_get_status())
+            return status
         elseif key == "headers_sent" then
             return known(C.bl_lua_ffi_headers_sent()) == 1
         elseif key == "is_subrequest" then

@@ -315,6 +315,7 @@ static bl_step rewrite_uri(bl_request *r, const op *op)
     r->valid_raw_uri = false;
     r->rewritten = true;
     r->uri_changed = !op->stop;
+    r->internal = true;
     bl_request_set_uri(r, uri);
     if (settings_of(r->loc)->log)
         bl_log_write(BL_LOG_NOTICE, r->log, 0, "rewritten data: \"%.*s\", args: \"%.*s\"",

@@ -2,6 +2,7 @@
 #include "lua/fault.h"
 #include "lua/vm.h"
 #include "process/core.h"
+#include "process/features.h"
 #include "process/process.h"
 
 #include <config.h>
@@ -112,7 +113,15 @@ static int l_prefix(lua_State *L)
 
 static int l_configure(lua_State *L)
 {
-    lua_pushliteral(L, BL_CONFIGURE_ARGS);
+    luaL_Buffer b;
+
+    luaL_buffinit(L, &b);
+    for (const char *const *word = bl_feature_words; *word; word++) {
+        luaL_addchar(&b, ' ');
+        luaL_addstring(&b, *word);
+    }
+    luaL_addstring(&b, *BL_CONFIGURE_ARGS ? " " BL_CONFIGURE_ARGS : "");
+    luaL_pushresult(&b);
     return 1;
 }
 

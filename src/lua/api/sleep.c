@@ -6,6 +6,11 @@ static int over(bl_wait *w BL_UNUSED, lua_State *L BL_UNUSED)
     return 0;
 }
 
+static void cancelled(bl_wait *w BL_UNUSED)
+{
+    bl_debug(&bl_log_process, "lua clean up the timer for pending ngx.sleep");
+}
+
 static int l_sleep(lua_State *L)
 {
     int count = lua_gettop(L);
@@ -17,7 +22,7 @@ static int l_sleep(lua_State *L)
         return luaL_error(L, "invalid sleep duration \"%d\"", (int)(seconds * 1000));
     bl_task *task = bl_task_may_wait(L);
     bl_debug(bl_lua_log(), "lua ready to sleep for %lld ms", (long long)(seconds * 1000));
-    task->own.cancel = NULL;
+    task->own.cancel = cancelled;
     task->own.expire = over;
     return bl_wait_begin(&task->own, L, (int64_t)(seconds * 1000 + 0.5));
 }

@@ -8,7 +8,31 @@ typedef struct lua_timer {
     int args;      /* registry reference: array { callback, args … } */
     int count;     /* of arguments, behind the callback */
     int64_t every; /* ms; 0: once */
+    char *origin;  /* for the log: whose request made it; NULL: nobody's */
 } lua_timer;
+
+static char *copy(const char *text)
+{
+    size_t size = text ? strlen(text) + 1 : 0;
+
+    return text ? memcpy(bl_alloc(size), text, size) : NULL;
+}
+
+/* Who a timer goes back to: the client of the current request, or what the current timer says. */
+static char *current_origin(void)
+{
+    char text[512], peer[BL_ADDR_TEXT];
+    bl_request *r = bl_lua_now.request;
+
+    if (r == NULL)
+        return copy(bl_lua_now.task->run->origin);
+    const bl_listener *listener = r->conn->listener;
+    size_t len = bl_addr_text(&r->conn->peer.sa, sizeof r->conn->peer, peer);
+    bl_str server = listener ? listener->text : BL_STR("");
+    bl_log_put(text, text + sizeof text, ", client: %.*s, server: %.*s%c", (int)len, peer,
+               BL_STR_ARG(server), 0);
+    return copy(text);
+}
 
 static void free_timer(lua_timer *t)
 {
@@ -17,23 +41,35 @@ static void free_timer(lua_timer *t)
     luaL_unref(t->vm->L, LUA_REGISTRYINDEX, t->args);
     t->vm->timers_pending--;
     bl_lua_vm_drop(t->vm);
+    bl_free(t->origin);
     bl_free(t);
 }
 
 static void run_over(bl_run *run)
 {
+    bl_debug(run->vm->log, "http lua close fake http connection");
     run->vm->timers_running--;
+    bl_free((char *)run->origin);
     bl_run_free(run);
 }
 
-static bool has_room(const bl_lua_vm *vm)
+static bool has_room(const lua_timer *t)
 {
+    const bl_lua_vm *vm = t->vm;
     int64_t max = bl_lua_main_of(vm->generation)->max_running_timers;
 
     if (vm->timers_running < max)
         return true;
-    bl_log_write(BL_LOG_ALERT, vm->log, 0, "%lld lua_max_running_timers are not enough",
-                 (long long)max);
+    lua_State *L = vm->L;
+    lua_Debug ar;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, t->args);
+    lua_rawgeti(L, -1, 1);
+    lua_getinfo(L, ">S", &ar);
+    lua_pop(L, 1);
+    bl_log_write(BL_LOG_ALERT, vm->log, 0,
+                 "lua failed to run timer with function defined at %s:%d: %lld "
+                 "lua_max_running_timers are not enough",
+                 ar.source, ar.linedefined, (long long)max);
     return false;
 }
 
@@ -43,6 +79,7 @@ static void run_callback(lua_timer *t, bool premature)
     bl_run *run = bl_run_new(t->vm, NULL, BL_LUA_TIMER, run_over);
     lua_State *L = run->entry->L;
 
+    run->origin = copy(t->origin);
     lua_checkstack(L, t->count + 4);
     lua_rawgeti(L, LUA_REGISTRYINDEX, t->args);
     lua_rawgeti(L, 1, 1);
@@ -64,7 +101,8 @@ static void on_timer(bl_timer *timer)
 {
     lua_timer *t = BL_CONTAINER(timer, lua_timer, timer);
 
-    if (has_room(t->vm))
+    bl_debug(t->vm->log, "lua ngx.timer expired");
+    if (has_room(t))
         run_callback(t, false);
     else if (t->every)
         bl_timer_set(&t->timer, (uint64_t)t->every);
@@ -123,6 +161,7 @@ static int add(lua_State *L, bool again)
     t->count = args;
     t->args = keep_args(L, args);
     t->timer.fire = on_timer;
+    t->origin = current_origin();
     int64_t delay = (int64_t)(seconds * 1000);
     t->every = again ? delay : 0;
     vm->timers_pending++;

@@ -58,6 +58,14 @@ int bl_lua_ffi_var_get_capture(int n, bl_str *value)
     return 1;
 }
 
+/* $arg_x and its like exist in any number, but not for writing. */
+static bool is_member(bl_str name)
+{
+    return bl_str_starts(name, BL_STR("arg_")) || bl_str_starts(name, BL_STR("http_")) ||
+           bl_str_starts(name, BL_STR("cookie_")) || bl_str_starts(name, BL_STR("sent_")) ||
+           bl_str_starts(name, BL_STR("upstream_"));
+}
+
 int bl_lua_ffi_var_set(const char *name, size_t name_len, const char *value, size_t len)
 {
     char bytes[NAME_MAX_LEN];
@@ -78,7 +86,7 @@ int bl_lua_ffi_var_set(const char *name, size_t name_len, const char *value, siz
         bl_str old;
         bool known;
         bl_var_get_by_name(r, lower, &old, &known);
-        return known ? 2 : 1;
+        return known && !is_member(lower) ? 2 : 1;
     }
     if (value == NULL && index >= 0 && row->set == NULL)
         r->vars[index] = (bl_var_slot){.state = BL_VAR_NOT_FOUND};
