@@ -1,5 +1,9 @@
 use lib 't/lib';
 use Bulan::Test;
+use Bulan::Test::Tls;
+
+my $cert = Bulan::Test::Tls->new->certificate('a.test');
+$ENV{TEST_NGINX_CERT} = "ssl_certificate $cert->{cert}; ssl_certificate_key $cert->{key};";
 
 add_block_preprocessor(sub {
     my $block = shift;
@@ -537,3 +541,39 @@ location /t { return 200; }
 --- must_die
 --- error_log
 "balancer_by_lua_block" directive is duplicate
+
+
+
+=== TEST 20: TLS or not, and the name that is asked for; connections are kept by it
+--- http_config
+server {
+    listen 127.0.0.1:$TEST_NGINX_RAND_PORT_3 ssl;
+    $TEST_NGINX_CERT
+    location / { return 200 "$ssl_server_name $connection_requests\n"; }
+}
+upstream backend {
+    balancer_by_lua_block {
+        local b = require "ngx.balancer"
+        if ngx.var.arg_plain then
+            assert(b.set_upstream_tls(false))
+            assert(b.set_current_peer("127.0.0.1", $TEST_NGINX_RAND_PORT_2))
+            return
+        end
+        assert(b.set_upstream_tls(false))
+        assert(b.set_upstream_tls(true))
+        assert(b.set_current_peer("127.0.0.1", $TEST_NGINX_RAND_PORT_3, ngx.var.arg_name))
+        assert(b.enable_keepalive())
+    }
+}
+--- config
+location / {
+    proxy_pass https://backend;
+    proxy_ssl_server_name on;
+    proxy_ssl_name configured.test;
+    proxy_http_version 1.1;
+    proxy_set_header Connection "";
+}
+--- request eval
+["GET /?name=a.test", "GET /?name=b.test", "GET /?name=a.test", "GET /", "GET /", "GET /?plain=1"]
+--- response_body eval
+["a.test 1\n", "b.test 1\n", "a.test 2\n", "configured.test 1\n", "configured.test 2\n", "two\n"]
