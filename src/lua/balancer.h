@@ -19,12 +19,12 @@ extern bl_module bl_lua_balancer_module;
 
 typedef struct bl_lua_balance {
     bl_upstream *u;
-    bl_run *run;                         /* that the request waits for */
-    void (*client_gone)(bl_request *r);  /* the upstream's, put aside while it waits */
-    bl_peer *peer;                       /* set for this try; NULL: none */
-    bl_upstream_settings *conf;          /* the upstream's own, once something was changed */
-    int attempts;                        /* this one included */
-    const char *failure;                 /* of the try before: "failed", "next"; NULL: none */
+    bl_run *run;                        /* that the request waits for */
+    void (*client_gone)(bl_request *r); /* the upstream's, put aside while it waits */
+    bl_peer *peer;                      /* set for this try; NULL: none */
+    bl_upstream_settings *conf;         /* the upstream's own, once something was changed */
+    int attempts;                       /* this one included */
+    const char *failure;                /* of the try before: "failed", "next"; NULL: none */
     int failure_status;
 } bl_lua_balance;
 
