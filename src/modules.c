@@ -35,6 +35,7 @@
 #include "lua/api/regex.h"
 #include "lua/api/shdict.h"
 #include "lua/api/socket_conf.h"
+#include "lua/balancer.h"
 #include "lua/module.h"
 #include "http/upstream/peers.h"
 #include "process/core.h"
@@ -56,6 +57,7 @@ static bl_module *const http_modules[] = {
     &bl_lua_regex_module,
     &bl_lua_shdict_module,
     &bl_lua_socket_module,
+    &bl_lua_balancer_module,
     &bl_access_module,
     &bl_auth_basic_module,
     &bl_auth_request_module,

@@ -288,8 +288,11 @@ static const bl_proxy_target *target_of(bl_request *r)
 {
     const bl_proxy_location *conf = BL_LOC_SETTINGS(r, bl_proxy_module);
 
-    if (r->upstream && r->upstream->conf == &conf->up)
-        return ((const bl_proxy *)r->upstream->data)->target;
+    if (r->upstream && r->upstream->module == &module) {
+        const bl_proxy *proxy = r->upstream->data;
+        if (proxy->conf == conf)
+            return proxy->target;
+    }
     return conf->target && conf->target->url == NULL ? conf->target : NULL;
 }
 

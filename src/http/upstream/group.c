@@ -219,6 +219,7 @@ static bool read_keepalive(bl_conf *cf, const bl_directive *d BL_UNUSED, const b
     bl_upstream_group *g = bl_upstream_group_of(cf);
 
     g->keepalive_local = false;
+    g->keepalive_set = true;
     g->keepalive = bl_str_to_int(bl_conf_arg(node, 1));
     if (g->keepalive < 0)
         return bl_conf_invalid(cf, node, 1);

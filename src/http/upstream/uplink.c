@@ -35,6 +35,8 @@ bl_uplink *bl_uplink_open(bl_upstream *u, const bl_addr *bind, bool transparent)
     link->conn = c;
     link->u = u;
     link->addr = *addr;
+    if (bind)
+        link->local = *bind;
     c->data = link;
     return link;
 }
@@ -43,7 +45,11 @@ bl_uplink *bl_uplink_open(bl_upstream *u, const bl_addr *bind, bool transparent)
 
 static void close_of(bl_conn *c)
 {
-    bl_uplink_close(c->data);
+    bl_uplink *link = c->data;
+
+    bl_debug(&c->log, "%s: keepalive closing connection %llX", link->group->balancer->name,
+             (unsigned long long)(uintptr_t)c);
+    bl_uplink_close(link);
 }
 
 /* An idle connection says something: it is being closed, or what it says was not asked for. */
@@ -61,12 +67,37 @@ static void on_idle_timeout(bl_timer *timer)
     close_of(BL_CONTAINER(timer, bl_conn, timer));
 }
 
+static bool same_addr(const bl_addr *a, const bl_addr *b)
+{
+    return a->len == b->len && (a->len == 0 || memcmp(&a->sa, &b->sa, a->len) == 0);
+}
+
 static bool has_tls_of(const bl_uplink *link, bl_upstream *u)
 {
     if (!u->tls)
         return link->tls == NULL;
     return link->tls == u->conf->tls && bl_str_eq(link->tls_name, bl_upstream_tls_name(u));
 }
+
+static void tell(bl_upstream *u, const char *what, const bl_conn *c)
+{
+    bl_str name = u->tls ? bl_upstream_tls_name(u) : BL_STR("");
+    const char *balancer = u->group->balancer->name;
+
+    if (c)
+        bl_debug(u->r->log, "%s: keepalive %s connection %llX, host: %.*s, name: %.*s", balancer,
+                 what, (unsigned long long)(uintptr_t)c, BL_STR_ARG(u->choice.peer->name),
+                 BL_STR_ARG(name));
+    else
+        bl_debug(u->r->log, "%s: keepalive %s connection, host: %.*s, name: %.*s", balancer, what,
+                 BL_STR_ARG(u->choice.peer->name), BL_STR_ARG(name));
+}
+
+#define TELL(u, what, c)                                                                           \
+    do {                                                                                           \
+        if (bl_log_on((u)->r->log, BL_LOG_DEBUG))                                                  \
+            tell(u, what, c);                                                                      \
+    } while (0)
 
 bl_uplink *bl_uplink_take(bl_upstream *u)
 {
@@ -75,7 +106,7 @@ bl_uplink *bl_uplink_take(bl_upstream *u)
 
     BL_LIST_EACH (it, &group->idle) {
         bl_uplink *link = BL_CONTAINER(it, bl_uplink, in_pool);
-        if (link->addr.len != addr->len || memcmp(&link->addr.sa, &addr->sa, addr->len) != 0)
+        if (!same_addr(&link->addr, addr) || !same_addr(&link->local, &u->local))
             continue;
         if (!has_tls_of(link, u) || (group->keepalive_local && link->owner != u->owner))
             continue;
@@ -86,8 +117,10 @@ bl_uplink *bl_uplink_take(bl_upstream *u)
         link->conn->log = *u->r->log;
         link->received_before = link->conn->received;
         link->sent_before = link->conn->sent;
+        TELL(u, "reusing", link->conn);
         return link;
     }
+    TELL(u, "no free", NULL);
     return NULL;
 }
 
@@ -118,13 +151,15 @@ void bl_uplink_keep(bl_upstream *u, bl_uplink *link)
     bl_conn *c = link->conn;
 
     link->requests++;
-    if (link->requests >= (uint32_t)group->keepalive_requests || c->eof || c->io.hup ||
+    if ((u->keep.requests && link->requests >= u->keep.requests) || c->eof || c->io.hup ||
         bl_now_ms() - c->start_ms > (uint64_t)group->keepalive_time || !name_tls(u, link)) {
+        TELL(u, "not saving", c);
         bl_uplink_close(link);
         return;
     }
     if (group->idle_count >= group->keepalive)
-        bl_uplink_close(BL_CONTAINER(group->idle.prev, bl_uplink, in_pool));
+        close_of(BL_CONTAINER(group->idle.prev, bl_uplink, in_pool)->conn);
+    TELL(u, "saving", c);
     link->u = NULL;
     link->owner = u->owner;
     link->group = group;
@@ -135,7 +170,10 @@ void bl_uplink_keep(bl_upstream *u, bl_uplink *link)
     c->io.on_write = on_idle_write;
     c->on_idle_close = close_of;
     c->timer.fire = on_idle_timeout;
-    bl_timer_set(&c->timer, (uint64_t)group->keepalive_timeout);
+    if (u->keep.timeout)
+        bl_timer_set(&c->timer, (uint64_t)u->keep.timeout);
+    else
+        bl_timer_stop(&c->timer);
     bl_conn_set_idle(c, true);
 }
 

@@ -9,6 +9,13 @@
 struct bl_upstream;
 struct bl_upstream_group;
 
+/* How long and how often a connection is kept for others. */
+typedef struct bl_uplink_keep_setting {
+    bool wanted;
+    int64_t timeout;  /* ms; 0: none */
+    int64_t requests; /* 0: any number */
+} bl_uplink_keep_setting;
+
 typedef struct bl_uplink {
     bl_conn *conn;
     struct bl_upstream *u;           /* who uses it; NULL: idle */
@@ -21,6 +28,7 @@ typedef struct bl_uplink {
     uint64_t received_before, sent_before; /* bytes, by requests before this one */
     bool reused;                           /* has served a request before this one */
     bl_addr addr;
+    bl_addr local; /* that it was bound to; len 0: to none */
 } bl_uplink;
 
 /* A kept connection to the peer that u->choice has, or NULL. */

@@ -232,7 +232,7 @@ static void leave_peer(bl_upstream *u, unsigned result)
 static bool can_keep(const bl_upstream *u, const bl_uplink *link)
 {
     return u->body_done && !u->broken && !u->extra && !u->eof && u->sent_all && u->head.keepalive &&
-           u->group && u->group->keepalive > 0 && !bl_quitting && !link->conn->error && !u->tunnel;
+           u->group && u->keep.wanted && !bl_quitting && !link->conn->error && !u->tunnel;
 }
 
 void bl_upstream_release(bl_upstream *u)
@@ -352,6 +352,25 @@ static int timed_out(bl_upstream *u)
 
 /* ------------------------------------------------------------- choosing and connecting */
 
+/* u->local from proxy_bind. A value that is no address (logged) counts as none. */
+static void set_local(bl_upstream *u)
+{
+    const bl_upstream_bind *bind = u->conf->bind;
+    bl_hostport hp;
+
+    u->local.len = 0;
+    if (BL_LIKELY(bind == NULL || bind->value == NULL))
+        return;
+    bl_str text = bl_value_eval(u->r, bind->value);
+    if (text.len == 0)
+        return;
+    if (bl_hostport_parse(text, 0, &hp) != NULL || !hp.is_ip) {
+        bl_log_write(BL_LOG_ERR, u->r->log, 0, "invalid local address \"%.*s\"", BL_STR_ARG(text));
+        return;
+    }
+    u->local = hp.addr;
+}
+
 static int chosen(bl_upstream *u, bl_step step)
 {
     if (step != BL_NEXT) {
@@ -364,7 +383,8 @@ static int chosen(bl_upstream *u, bl_step step)
     }
     u->tries--;
     begin_try(u, u->choice.peer->name);
-    if (u->group && u->group->idle_count && (u->link = bl_uplink_take(u)) != NULL) {
+    set_local(u);
+    if (u->keep.wanted && (u->link = bl_uplink_take(u)) != NULL) {
         u->link->conn->io.on_read = u->link->conn->io.on_write = on_io;
         u->trying->connect_ms = 0;
         return BL_UP_STEP_EXCHANGE;
@@ -372,11 +392,20 @@ static int chosen(bl_upstream *u, bl_step step)
     return BL_UP_STEP_CONNECT;
 }
 
+static void keep_as_group(bl_upstream *u, const bl_upstream_group *g)
+{
+    u->keep.wanted = g->keepalive > 0 && g->keepalive_timeout > 0;
+    u->keep.timeout = g->keepalive_timeout;
+    u->keep.requests = BL_MAX(g->keepalive_requests, 1);
+}
+
 static int choose(bl_upstream *u)
 {
     const bl_balancer *balancer = u->group ? u->group->balancer : &bl_balancer_rr;
 
     bl_upstream_action(u, "connecting to upstream");
+    if (u->group)
+        keep_as_group(u, u->group);
     bl_step step = balancer->choose(u);
     return step == BL_WAIT ? BL_UP_STEP_WAIT : chosen(u, step);
 }
@@ -384,25 +413,6 @@ static int choose(bl_upstream *u)
 void bl_upstream_chosen(bl_upstream *u, bl_step step)
 {
     drive(u, chosen(u, step));
-}
-
-/* Sets *addr from proxy_bind. False: its value is no address (logged): none is used. */
-static bool local_addr(bl_upstream *u, bl_addr *addr)
-{
-    const bl_upstream_bind *bind = u->conf->bind;
-    bl_hostport hp;
-
-    if (bind == NULL || bind->value == NULL)
-        return false;
-    bl_str text = bl_value_eval(u->r, bind->value);
-    if (text.len == 0)
-        return false;
-    if (bl_hostport_parse(text, 0, &hp) != NULL || !hp.is_ip) {
-        bl_log_write(BL_LOG_ERR, u->r->log, 0, "invalid local address \"%.*s\"", BL_STR_ARG(text));
-        return false;
-    }
-    *addr = hp.addr;
-    return true;
 }
 
 static void set_option(bl_upstream *u, int level, int option, int value, const char *name)
@@ -428,10 +438,9 @@ static void set_options(bl_upstream *u)
 
 static int open_link(bl_upstream *u)
 {
-    bl_addr local;
-    bool bound = local_addr(u, &local);
+    bool bound = u->local.len != 0;
 
-    u->link = bl_uplink_open(u, bound ? &local : NULL, bound && u->conf->bind->transparent);
+    u->link = bl_uplink_open(u, bound ? &u->local : NULL, bound && u->conf->bind->transparent);
     if (u->link == NULL) {
         bl_log_write(BL_LOG_ERR, u->r->log, errno, "connect() to %.*s failed",
                      BL_STR_ARG(u->choice.peer->name));
@@ -836,6 +845,14 @@ static void resolve(bl_upstream *u)
                           .done = resolved,
                           .data = u};
     bl_resolve_start(&u->ask);
+}
+
+bl_step bl_upstream_rebuild(bl_upstream *u)
+{
+    if (u->request_memory)
+        bl_buf_done(u->request_memory);
+    u->request_memory = NULL;
+    return u->module->build(u);
 }
 
 static void begin(bl_upstream *u)

@@ -166,7 +166,10 @@ struct bl_upstream {
 
     /* the peer */
     bl_peer_choice choice;
-    int tries; /* left */
+    int tries;                   /* left */
+    bl_str tls_name;             /* what the balancer has TLS ask for; p NULL: as configured */
+    bl_uplink_keep_setting keep; /* of this try's connection; the group's, or the balancer's */
+    bl_addr local;               /* that it is bound to; len 0: to none */
     bl_uplink *link;
     bl_upstream_try *trying, *first_try;
     bl_upstream_try try_memory;
@@ -228,6 +231,9 @@ bl_step bl_upstream_start(bl_upstream *u);
 
 /* For a balancer that said BL_WAIT: BL_NEXT, or the status to answer. */
 void bl_upstream_chosen(bl_upstream *u, bl_step step);
+/* For a balancer that has changed what the request's head is made of: makes it anew. BL_NEXT, or
+ * the status to answer. */
+bl_step bl_upstream_rebuild(bl_upstream *u);
 
 /* --- between the files --- */
 

@@ -16,6 +16,8 @@ bl_str bl_upstream_tls_name(bl_upstream *u)
 {
     const bl_upstream_tls *tls = u->conf->tls;
 
+    if (BL_UNLIKELY(u->tls_name.p != NULL))
+        return u->tls_name;
     return without_port(tls->name ? bl_value_eval(u->r, tls->name) : u->host);
 }
 
