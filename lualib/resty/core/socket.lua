@@ -23,6 +23,9 @@ local function own(session, err)
     if type(session) == "userdata" then
         return ffi_gc(ffi_cast(session_type, session), C.bl_socket_session_free)
     end
+    if session then
+        return session
+    end
     return session, err
 end
 

@@ -320,7 +320,7 @@ static int l_flush(lua_State *L)
 
     if (ctx->raw)
         return fail(L, "raw request socket acquired");
-    if (r->head_only || r->method == BL_M_HEAD)
+    if ((r->head_only && r->out.status != 101) || r->method == BL_M_HEAD)
         return fail(L, "header only");
     if (ctx->holding || wants_holding(ctx))
         return fail(L, "buffering");
