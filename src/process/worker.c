@@ -136,13 +136,14 @@ static void take_signals(void)
 
     if (bl_signal_take(SIGTERM, &from) || bl_signal_take(SIGINT, &from))
         bl_terminating = true;
-    if (bl_signal_take(SIGQUIT, &from)) {
-        bl_title_set("nginx: worker process is shutting down");
-        bl_worker_quit(bl_current);
-    }
+    /* First the logs: what is said about the end belongs into the new ones. */
     if (bl_signal_take(SIGUSR1, &from)) {
         bl_log_write(BL_LOG_NOTICE, &bl_log_process, 0, "reopening logs");
         bl_process_reopen(bl_current);
+    }
+    if (bl_signal_take(SIGQUIT, &from)) {
+        bl_title_set("nginx: worker process is shutting down");
+        bl_worker_quit(bl_current);
     }
     if (bl_signal_take(SIGCHLD, &from) && bl_process_child_hook)
         bl_process_child_hook();

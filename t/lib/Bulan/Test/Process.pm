@@ -14,9 +14,9 @@ our @EXPORT_OK = qw(wait_until wait_port patience in_vain);
 
 my %running;
 
-# patience(SECONDS): the time a slow build (a sanitizer, valgrind) may take for what takes others
-# SECONDS.
-sub patience { $_[0] * ($ENV{TEST_NGINX_SLOW} || ($ENV{TEST_NGINX_USE_VALGRIND} ? 10 : 1)) }
+# patience(SECONDS): the time that a busy machine, or a slow build (a sanitizer, valgrind), may take
+# for what takes an idle one SECONDS.
+sub patience { 3 * $_[0] * ($ENV{TEST_NGINX_SLOW} || ($ENV{TEST_NGINX_USE_VALGRIND} ? 10 : 1)) }
 
 # in_vain(): seconds to wait for what a correct server does at once, such as a line in the log.
 sub in_vain { $ENV{TEST_NGINX_LOG_WAIT} || 3 }
