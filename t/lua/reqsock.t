@@ -88,12 +88,12 @@ lua tcp socket read timed out, client:
 location /t {
     content_by_lua_block { ngx.say(ngx.req.socket():receive(4)) }
 }
---- raw_request eval
-["POST /t HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n",
- "body"]
---- raw_request_middle_delay: 0.1
---- raw_response_like eval
-qr/\AHTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 OK\r\n.*body\n/s
+--- perl
+my $client = Bulan::Test::Client->connect($server->port);
+$client->send("POST /t HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n");
+is $client->take(qr/\r\n\r\n/, time + 5), "HTTP/1.1 100 Continue\r\n\r\n", 'it is asked for';
+$client->send("body");
+is $client->response->{body}, "body\n", 'and comes';
 
 
 

@@ -143,11 +143,12 @@ niltimeout
 location /t {
     content_by_lua_block {
         local sock = ngx.socket.tcp()
-        sock:settimeouts(1000, 1000, 30)
         sock:connect("127.0.0.1", ngx.var.server_port)
         sock:send("GET /slow HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        sock:receiveuntil("\r\n\r\n")()
-        ngx.say(table.concat({ tostring(sock:receive(10)) }))
+        sock:receiveuntil("\r\n\r\nabc")()
+        sock:settimeouts(1000, 1000, 30)
+        ngx.shared.flags:set("more", 1)
+        ngx.say(sock:receiveany(10))
         ngx.say(select(2, sock:receive(10)), " ", (select(3, sock:receive(10))))
         ngx.shared.flags:set("go", 1)
         sock:settimeout(5000)
@@ -162,6 +163,9 @@ location /slow {
     content_by_lua_block {
         ngx.print("abc")
         ngx.flush(true)
+        repeat ngx.sleep(0.001) until ngx.shared.flags:get("more")
+        ngx.print("d")
+        ngx.flush(true)
         repeat ngx.sleep(0.005) until ngx.shared.flags:get("go")
         ngx.print("rest")
     }
@@ -171,7 +175,7 @@ lua_shared_dict flags 100k;
 --- request
 GET /t
 --- response_body
-nil
+d
 timeout 
 rest
 bad timeout value
