@@ -418,9 +418,12 @@ static int l_tcp(lua_State *L)
     return 1;
 }
 
-static int keep_metatable(lua_State *L)
+static void keep_metatable(lua_State *L, int *ref)
 {
-    return luaL_ref(L, LUA_REGISTRYINDEX);
+    int number = luaL_ref(L, LUA_REGISTRYINDEX);
+
+    BL_ASSERT(*ref == 0 || *ref == number);
+    *ref = number;
 }
 
 static const luaL_Reg methods[] = {
@@ -456,14 +459,14 @@ static void make_metatables(lua_State *L)
     luaL_newmetatable(L, handle_type);
     lua_pushcfunction(L, l_gc);
     lua_setfield(L, -2, "__gc");
-    handle_ref = keep_metatable(L);
+    keep_metatable(L, &handle_ref);
     luaL_newmetatable(L, tcp_type);
     lua_createtable(L, 0, 24);
     luaL_register(L, NULL, methods);
     bl_socket_tls_methods(L);
     give_to_lua(L);
     lua_setfield(L, -2, "__index");
-    tcp_ref = keep_metatable(L);
+    keep_metatable(L, &tcp_ref);
 }
 
 /* ngx.socket; its `connect` and the wrapping of TLS sessions are resty.core.socket's. */
