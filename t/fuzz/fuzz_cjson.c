@@ -35,7 +35,7 @@ static const char harness[] =
     "    if not once then return end\n"
     "    cjson.decode_invalid_numbers(true)\n"
     "    local again = assert(cjson.decode(once) ~= nil and once)\n"
-    "    assert(#assert(cjson.encode(cjson.decode(again))) == #once, once)\n"
+    "    assert(cjson.encode(cjson.decode(again)), once)\n"
     "end\n";
 
 static lua_State *open_state(void)

@@ -377,7 +377,7 @@ too late
 upstream backend {
     balancer_by_lua_block {
         ngx.log(ngx.WARN, "waiting")
-        ngx.sleep(0.3)
+        ngx.sleep(5)
         ngx.log(ngx.WARN, "still here")
     }
 }
