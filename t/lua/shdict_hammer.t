@@ -93,6 +93,7 @@ local function run(premature)
         control:incr("rounds", 1, 0)
         ngx.sleep(0)
     end
+    ngx.log(ngx.NOTICE, "RESTS ", ngx.worker.pid())
 end
 
 function hammer.start()
@@ -130,7 +131,7 @@ function hammer.check()
         end
         seen[family] = (seen[family] or 0) + 1
     end
-    ngx.say("s ", seen.s > 0, " n ", seen.n)
+    ngx.say("s ", seen.s > 0, " n ", seen.n > 0)
 end
 
 -- How many entries an empty dictionary takes.
@@ -180,8 +181,9 @@ cmp_ok $kills, '>', $SECONDS, "$kills workers killed";
 is scalar($server->wait_workers), 4, 'four again';
 cmp_ok $server->get('/rounds')->{body}, '>', 10 * $kills, 'in the middle of much to do';
 is $server->get('/stop')->{status}, 200, 'stop';
+$server->wait_log(qr/RESTS $_\b/) for $server->worker_pids;
 
-is $server->get('/check')->{body}, "s true n 8\n", 'what is left is whole';
+is $server->get('/check')->{body}, "s true n true\n", 'what is left is whole';
 is_deeply [grep { /TORN/ } split /^/, $server->log], [], 'and was at all times';
 cmp_ok scalar(() = $server->log =~ /BEGINS n\d/g), '<=', 8 + $kills, 'no counter was lost without a kill';
 like $server->get("/write?losses=$kills")->{body}, qr/^room for all\n42\n\z/, 'the dictionary takes new entries';
