@@ -5,6 +5,7 @@
 #if BL_HAVE_EPOLL
 
 #include "core/mem.h"
+#include "os/call.h"
 
 #include <errno.h>
 #include <sys/epoll.h>
@@ -46,7 +47,7 @@ static bool epoll_remove(bl_io *io)
 
 static int epoll_wait_events(bl_event *events, int max, int timeout_ms)
 {
-    int count = epoll_wait(epoll_fd, ready, max, timeout_ms);
+    int count = bl_call_epoll_wait(epoll_fd, ready, max, timeout_ms);
 
     if (count < 0)
         return errno == EINTR ? 0 : -1;

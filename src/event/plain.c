@@ -1,5 +1,6 @@
 /* The transport of clear text: what is read and sent is what crosses the socket. */
 #include "event/conn.h"
+#include "os/call.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -33,7 +34,7 @@ static ssize_t plain_read(bl_conn *c, char *to, size_t size)
     ssize_t n;
 
     do {
-        n = recv(c->io.fd, to, size, 0);
+        n = bl_call_recv(c->io.fd, to, size, 0);
     } while (n < 0 && errno == EINTR);
     if (n > 0) {
         c->received += (uint64_t)n;
@@ -79,9 +80,9 @@ static ssize_t send_memory(bl_conn *c, struct iovec *pieces, int count, bool mor
     int flags = MSG_NOSIGNAL | (more ? MSG_MORE : 0);
 
     if (count == 1)
-        return send(c->io.fd, pieces[0].iov_base, pieces[0].iov_len, flags);
+        return bl_call_send(c->io.fd, pieces[0].iov_base, pieces[0].iov_len, flags);
     struct msghdr message = {.msg_iov = pieces, .msg_iovlen = (size_t)count};
-    return sendmsg(c->io.fd, &message, flags);
+    return bl_call_sendmsg(c->io.fd, &message, flags);
 }
 
 static off_t pieces_len(const struct iovec *pieces, int count)

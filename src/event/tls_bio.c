@@ -1,5 +1,6 @@
 #include "event/tls_bio.h"
 #include "core/mem.h"
+#include "os/call.h"
 
 #include <errno.h>
 
@@ -36,7 +37,7 @@ static ssize_t send_some(bl_conn *c, const char *bytes, size_t len)
     ssize_t n;
 
     do {
-        n = send(c->io.fd, bytes, len, MSG_NOSIGNAL);
+        n = bl_call_send(c->io.fd, bytes, len, MSG_NOSIGNAL);
     } while (n < 0 && errno == EINTR);
     if (n < 0 && errno != EAGAIN) {
         c->tls->io_error = errno;
@@ -135,7 +136,7 @@ static int bio_read(BIO *bio, char *to, int size)
         return -1;
     }
     do {
-        n = recv(c->io.fd, to, (size_t)size, 0);
+        n = bl_call_recv(c->io.fd, to, (size_t)size, 0);
     } while (n < 0 && errno == EINTR);
     if (n > 0) {
         /* Less than asked for: the socket is empty, and news will come as an event. */

@@ -2,6 +2,7 @@
 #include "lua/api/socket.h"
 #include "lua/init.h"
 #include "lua/vm.h"
+#include "lua/watch.h"
 
 /* ngx.ctx's table and open sockets go with the request, a VM of its own too. */
 static void cleanup(void *data)
@@ -41,6 +42,7 @@ static void give_own_vm(bl_lua_ctx *ctx, bl_request *r)
         if (vm == NULL)
             return;
         vm->own = true;
+        bl_watch_attach(vm);
         bl_lua_init_vm(vm, r->log);
         ctx->vm = vm;
     }

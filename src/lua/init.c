@@ -1,6 +1,7 @@
 #include "lua/init.h"
 #include "lua/api/timer.h"
 #include "lua/module.h"
+#include "lua/watch.h"
 
 static void drop_vm(void *data)
 {
@@ -45,8 +46,12 @@ bool bl_lua_init_worker_start(bl_generation *g)
 {
     bl_lua_vm *vm = bl_lua_vm_of(g);
 
-    if (vm)
-        run_code(vm, bl_lua_main_of(g)->init_worker, BL_LUA_INIT_WORKER, bl_run_free);
+    const bl_lua_main *main = bl_lua_main_of(g);
+
+    if (vm) {
+        bl_watch_start(vm, main->block_warn, main->block_abort);
+        run_code(vm, main->init_worker, BL_LUA_INIT_WORKER, bl_run_free);
+    }
     return true;
 }
 

@@ -2,6 +2,7 @@
 #include "lua/api/socket.h"
 #include "lua/fault.h"
 #include "lua/vm.h"
+#include "lua/watch.h"
 
 bl_lua_here bl_lua_now;
 
@@ -335,7 +336,9 @@ static void resume(bl_task *task, int args)
 
     bl_lua_now = (bl_lua_here){task, run->request, run->phase, BL_PENDING_NONE, run->vm};
     task->state = BL_TASK_RUNNING;
+    bl_watch_enter();
     int code = lua_resume(task->L, args);
+    bl_watch_leave(task->L, outer.task != NULL);
     int pending = bl_lua_now.pending;
     bl_lua_now.pending = BL_PENDING_NONE;
     if (BL_UNLIKELY(code > LUA_YIELD))

@@ -4,6 +4,7 @@
 #include "lua/embedded.h"
 #include "lua/fault.h"
 #include "lua/module.h"
+#include "lua/watch.h"
 
 #include <lualib.h>
 #include <stdlib.h>
@@ -307,6 +308,7 @@ void bl_lua_vm_drop(bl_lua_vm *vm)
         return;
     bl_lua_here outer = bl_lua_now;
     bl_lua_now = (bl_lua_here){.vm = vm, .phase = BL_LUA_EXIT_WORKER};
+    bl_watch_detach(vm);
     bl_work_cancel(&vm->work);
     lua_close(vm->L);
     bl_lua_now = outer;

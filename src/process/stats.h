@@ -18,6 +18,7 @@
     X(status_5xx, "responses of class 5xx")                                                        \
     X(bytes_in, "bytes received from clients")                                                     \
     X(bytes_out, "bytes sent to clients")                                                          \
+    X(lua_blocked, "times that Lua code held the event loop for too long")                         \
     X(reading, "gauge: connections whose request head is being read")                              \
     X(writing, "gauge: connections with a request in work")                                        \
     X(waiting, "gauge: idle keepalive connections")

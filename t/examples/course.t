@@ -4,6 +4,7 @@ use strict;
 use warnings;
 use lib 't/lib';
 use Test::More;
+use Bulan::Test::Example 'start_example';
 use Bulan::Test::Port 'free_port';
 use Bulan::Test::Redis;
 use Bulan::Test::Server;
@@ -11,22 +12,10 @@ use Bulan::Test::Server;
 my $COURSE = 'examples/course';
 my %tested;
 
-# start(NAME, [PORT of the example => another]): the example in a copy of its folder.
 sub start {
     my ($name, %port) = @_;
-    my $port   = free_port();
-    my $prefix = Bulan::Test::Server::new_tree();
-    my $conf   = Bulan::Test::Server::slurp("$COURSE/$name/conf/nginx.conf");
-    my %files  = map { m{(lua/[^/]+)\z} ? ("$prefix/$1" => Bulan::Test::Server::slurp($_)) : () }
-        glob "$COURSE/$name/lua/*";
-
     $tested{$name} = 1;
-    $conf =~ s/listen 8080;/listen 127.0.0.1:$port;/ or die "$name does not listen on port 8080\n";
-    $conf =~ s/\b$_\b/$port{$_}/g for keys %port;
-    return Bulan::Test::Server->new(
-        conf => $conf, port => $port, wait_ports => [$port], prefix => $prefix, files => \%files,
-        workers => ($conf =~ /^worker_processes (\d+);/m)[0], arguments => ['-g', 'daemon off;'],
-    )->start;
+    return start_example("$COURSE/$name", %port);
 }
 
 sub body_is {
