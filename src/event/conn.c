@@ -20,7 +20,7 @@ static struct {
     slab *slabs;
     bl_conn *free; /* linked through data */
     bl_link idle;  /* oldest first */
-    unsigned used, limit;
+    unsigned used, weak, limit;
     uint64_t last_number;
 } conns = {.limit = 512};
 
@@ -46,6 +46,19 @@ void bl_conn_limit(unsigned connections)
 unsigned bl_conn_used(void)
 {
     return conns.used;
+}
+
+unsigned bl_conn_holding(void)
+{
+    return conns.used - conns.weak;
+}
+
+void bl_conn_set_weak(bl_conn *c, bool weak)
+{
+    if (c->weak == weak)
+        return;
+    c->weak = weak;
+    conns.weak += weak ? 1 : -1u;
 }
 
 static void close_oldest_idle(void)
@@ -106,6 +119,7 @@ void bl_conn_close(bl_conn *c)
     bl_debug(&c->log, "close connection: %d", c->io.fd);
     bl_timer_stop(&c->timer);
     bl_conn_set_idle(c, false);
+    bl_conn_set_weak(c, false);
     if (c->transport->shutdown)
         c->transport->shutdown(c);
     if (c->transport->close)

@@ -71,6 +71,7 @@ struct bl_conn {
     bool timed_out;
     bool idle;     /* keepalive without a request: may be closed at will */
     bool reusable; /* linked among those that are closed first when connections run out */
+    bool weak;     /* does not keep a worker that is shutting down alive: bl_conn_set_weak */
     bool tcp_nodelay_on, tcp_cork_on;
     void (*on_idle_close)(bl_conn *c); /* asks the owner to close it (shutdown, shortage) */
 };
@@ -124,6 +125,10 @@ extern bool bl_quitting;
 /* Limit and count of this process's connections. */
 void bl_conn_limit(unsigned connections);
 unsigned bl_conn_used(void);
+/* A weak connection does not keep a worker that is shutting down alive. bl_conn_holding counts the
+ * others. */
+void bl_conn_set_weak(bl_conn *c, bool weak);
+unsigned bl_conn_holding(void);
 
 /* A connection to `addr`, not yet established: on_write is called when it is, or failed. After that
  * bl_conn_connect_error tells: 0 or an errno. `bind` NULL: any local address. NULL: failed at once

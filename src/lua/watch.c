@@ -73,8 +73,8 @@ static char thread_state(void)
     return end && end[1] ? end[2] : '?';
 }
 
-/* It wants to run and the machine doesn't let it: no fault of its code, as long as that has not used
- * so much processor time itself. */
+/* It wants to run and the machine doesn't let it: no fault of its code, as long as that has not
+ * used so much processor time itself. */
 static bool is_starved(uint64_t cpu_before)
 {
     uint64_t least = (uint64_t)(watch.warn ? watch.warn : watch.abort);

@@ -117,7 +117,7 @@ bool bl_worker_turn(void)
 {
     if (bl_quitting)
         bl_conn_close_idle();
-    if (bl_terminating || (bl_quitting && bl_conn_used() == 0 && !bl_timer_any()))
+    if (bl_terminating || (bl_quitting && bl_conn_holding() == 0 && !bl_timer_any()))
         return false;
     bl_loop_turn(-1);
     return true;

@@ -133,12 +133,14 @@ void bl_socket_done(bl_socket *s, bl_wait *w, int results)
 
 /* ------------------------------------------------------------- the owner */
 
-static bl_link *list_of_owner(void)
+static bl_link *list_of_owner(const bl_socket *s)
 {
     bl_request *r = bl_lua_now.request;
     bl_link *list;
 
-    if (r) {
+    if (s->vm) {
+        list = &s->vm->sockets;
+    } else if (r) {
         bl_lua_ctx *ctx = bl_lua_ctx_of(r);
         bl_lua_ctx_cleanup(ctx);
         list = &ctx->sockets;
@@ -153,10 +155,10 @@ static bl_link *list_of_owner(void)
 void bl_socket_adopt(bl_socket *s)
 {
     BL_ASSERT(!bl_list_linked(&s->link));
-    s->request = bl_lua_now.request;
-    s->run = bl_lua_now.task->run;
+    s->request = s->vm ? NULL : bl_lua_now.request;
+    s->run = s->vm ? NULL : bl_lua_now.task->run;
     s->conf = bl_socket_conf_here();
-    bl_list_push(list_of_owner(), &s->link);
+    bl_list_push(list_of_owner(s), &s->link);
 }
 
 void bl_socket_close_list(bl_link *sockets)
@@ -184,7 +186,7 @@ bl_socket *bl_socket_check(lua_State *L)
 {
     bl_socket *s = bl_socket_any(L);
 
-    if (bl_list_linked(&s->link) &&
+    if (bl_list_linked(&s->link) && s->vm == NULL &&
         BL_UNLIKELY(s->request ? s->request != bl_lua_now.request : s->run != bl_lua_now.task->run))
         luaL_error(L, "bad request");
     return s;
@@ -239,11 +241,16 @@ int bl_socket_closed(bl_socket *s, lua_State *L, const char *attempt)
 
 /* ------------------------------------------------------------- logging */
 
+bl_lua_vm *bl_socket_vm(const bl_socket *s)
+{
+    return s->vm ? s->vm : s->run->vm;
+}
+
 bl_log *bl_socket_log_of(const bl_socket *s)
 {
     if (bl_lua_now.task)
         return bl_lua_now.request ? bl_lua_now.request->log : bl_lua_now.vm->log;
-    return s->request ? s->request->log : s->run->vm->log;
+    return s->request ? s->request->log : bl_socket_vm(s)->log;
 }
 
 static char *describe(void *data, char *at, char *end)
@@ -277,6 +284,7 @@ void bl_socket_take_conn(bl_socket *s, bl_conn *c)
     const bl_log *log = bl_socket_log_of(s);
 
     s->conn = c;
+    bl_conn_set_weak(c, s->vm != NULL);
     c->data = s;
     c->io.on_read = bl_socket_on_read;
     c->io.on_write = bl_socket_on_write;
@@ -409,12 +417,27 @@ static int l_getreusedtimes(lua_State *L)
     return 1;
 }
 
+static void share(bl_socket *s)
+{
+    s->vm = bl_lua_now.vm;
+    s->reading.timer.weak = s->writing.timer.weak = true;
+}
+
+/* ngx.socket.tcp(), ngx.socket.tcp{shared = true} */
 static int l_tcp(lua_State *L)
 {
-    if (lua_gettop(L) != 0)
+    bool options = lua_gettop(L) == 1 && lua_istable(L, 1);
+
+    if (lua_gettop(L) != options)
         return luaL_error(L, "expecting zero arguments, but got %d", lua_gettop(L));
     bl_lua_gate(L, BL_LUA_WAITING);
-    bl_socket_push(L, &bl_socket_tcp, tcp_type);
+    bl_socket *s = bl_socket_push(L, &bl_socket_tcp, tcp_type);
+    if (options) {
+        lua_getfield(L, 1, "shared");
+        if (lua_toboolean(L, -1))
+            share(s);
+        lua_pop(L, 1);
+    }
     return 1;
 }
 

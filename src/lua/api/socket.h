@@ -13,7 +13,9 @@
  *   reqsock.c         ngx.req.socket: the sources of bytes that are no connection of ours
  *
  * Owner. A socket belongs to the request that connected it, in whatever phase, or to the run where
- * there is no request; it is closed when its owner ends. Another's socket is a "bad request".
+ * there is no request; it is closed when its owner ends. Another's socket is a "bad request". A
+ * shared one (ngx.socket.tcp{shared = true}) belongs to the worker: whoever has it may use it, one
+ * reader and one writer at a time, and it does not keep a worker that is shutting down alive.
  *
  * Stages.
  *          connect                                            sslhandshake
@@ -110,9 +112,10 @@ struct bl_socket {
     uint32_t magic;
     bl_socket_stage stage;
     const bl_socket_source *source;
-    bl_link link;        /* in its owner's list */
-    bl_request *request; /* the owner, or: */
-    bl_run *run;
+    bl_link link;               /* in its owner's list */
+    bl_request *request;        /* the owner, or: */
+    bl_run *run;                /* or: */
+    bl_lua_vm *vm;              /* of a shared one: all coroutines of the worker may use it */
     const bl_socket_conf *conf; /* the owner's, since it connected */
     bl_conn *conn;
     void *source_data;
@@ -162,6 +165,8 @@ bl_socket *bl_socket_check(lua_State *L);
 bl_socket *bl_socket_any(lua_State *L);
 /* It belongs to the current request or run from now on. */
 void bl_socket_adopt(bl_socket *s);
+/* The VM it lives in. */
+bl_lua_vm *bl_socket_vm(const bl_socket *s);
 /* Closes it (again, too); nobody waits in it. */
 void bl_socket_close(bl_socket *s);
 /* Of an owner that ends; all its tasks are dead. */

@@ -125,7 +125,7 @@ static const bl_http_core_location *core_of(const bl_socket *s)
 {
     if (s->request)
         return s->request->loc->core;
-    const bl_http *http = s->run->vm->generation->http;
+    const bl_http *http = bl_socket_vm(s)->generation->http;
     return http->settings.of[BL_LOCATION][bl_http_core_module.index];
 }
 
@@ -531,6 +531,7 @@ BL_HOT int bl_socket_l_setkeepalive(lua_State *L)
     } else {
         if (BL_UNLIKELY(pool->size == 0))
             bl_sockpool_fix(pool, size > 0 ? size : s->conf->pool_size, -1);
+        bl_conn_set_weak(s->conn, false);
         bl_sockpool_put(pool, s->conn, s->reused,
                         ms < 0 ? s->conf->keepalive_timeout : (int64_t)ms);
         s->conn = NULL;
