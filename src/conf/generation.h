@@ -37,6 +37,7 @@ struct bl_generation {
     bl_link listeners;    /* bl_listener.link */
     bl_link open_files;   /* bl_open_file.link */
     bl_link zones;        /* bl_zone.link */
+    bl_link thread_pools; /* bl_thread_pool's */
     bl_log_targets *log;  /* the main context's error_log */
     void *http;           /* bl_http *, NULL without http{} */
     void *stream;

@@ -7,6 +7,7 @@
 #include "http/server.h"
 #include "http/value.h"
 #include "event/resolver.h"
+#include "event/thread_pool.h"
 
 static const bl_conf_word_value satisfy_words[] = {
     {"all", BL_SATISFY_ALL}, {"any", BL_SATISFY_ANY}, {NULL, 0}};
@@ -23,7 +24,6 @@ static const bl_conf_word_value keepalive_disable_words[] = {
     {"msie6", BL_KEEPALIVE_DISABLE_MSIE6},
     {"safari", BL_KEEPALIVE_DISABLE_SAFARI},
     {NULL, 0}};
-static const bl_conf_word_value aio_words[] = {{"off", 0}, {"on", 1}, {"threads", 1}, {NULL, 0}};
 
 /* ------------------------------------------------------------- values of their own */
 
@@ -139,6 +139,30 @@ static bool read_disable_symlinks(bl_conf *cf, const bl_directive *d BL_UNUSED,
            bl_conf_invalid(cf, node, 2);
 }
 
+/* aio on | off | threads[=pool] */
+static bool read_aio(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_conf_node *node,
+                     void *field)
+{
+    bl_str word = bl_conf_arg(node, 1), name = BL_STR("default");
+    size_t prefix = strlen("threads=");
+    bl_aio_setting **aio = field;
+
+    *aio = NULL;
+    if (bl_str_eq(word, BL_STR("off")))
+        return true;
+    if (word.len > prefix && bl_str_starts(word, BL_STR("threads=")))
+        name = bl_str_of(word.p + prefix, word.len - prefix);
+    else if (!bl_str_eq(word, BL_STR("on")) && !bl_str_eq(word, BL_STR("threads")))
+        return bl_conf_invalid(cf, node, 1);
+    *aio = BL_NEW(cf->pool, bl_aio_setting);
+    (*aio)->name = bl_value_compile(cf, node, 1, name);
+    if ((*aio)->name == NULL)
+        return false;
+    if ((*aio)->name->constant)
+        (*aio)->pool = bl_thread_pool_named(cf, node, name);
+    return true;
+}
+
 /* limit_except METHOD … { } : what is inside is for all other methods. */
 static bool read_limit_except(bl_conf *cf, const bl_directive *d BL_UNUSED,
                               const bl_conf_node *node, void *field BL_UNUSED)
@@ -224,6 +248,7 @@ static const bl_type type_resolver = {"address … [parameter …]", sizeof(bl_r
 static const bl_type type_directio = {"size | off", sizeof(int64_t), read_directio};
 static const bl_type type_symlinks = {"off | on | if_not_owner [from=part]", sizeof(int),
                                       read_disable_symlinks};
+static const bl_type type_aio = {"on | off | threads[=pool]", sizeof(bl_aio_setting *), read_aio};
 static const bl_type type_internal = {"", sizeof(int), read_internal};
 
 #define LOC(name) BL_LOCATION, offsetof(bl_http_core_location, name)
@@ -268,7 +293,8 @@ static const bl_directive directives[] = {
     {"sendfile", BL_IN_HSLI, BL_TAKE_FLAG, &bl_type_flag, LOC(sendfile), "off"},
     {"sendfile_max_chunk", BL_IN_HSL, BL_TAKE1, &bl_type_size, LOC(sendfile_max_chunk), "2m"},
     {"subrequest_output_buffer_size", BL_IN_HSL, BL_TAKE1, &bl_type_size, LOC(subrequest_output_buffer_size), "4k"},
-    {"aio", BL_IN_HSL, BL_TAKE1, &bl_type_enum, LOC(aio), "off", .arg = aio_words},
+    {"aio", BL_IN_HSL, BL_TAKE1, &type_aio, LOC(aio), "off"},
+    {"aio_write", BL_IN_HSL, BL_TAKE_FLAG, &bl_type_flag, LOC(aio_write), "off"},
     {"read_ahead", BL_IN_HSL, BL_TAKE1, &bl_type_size, LOC(read_ahead), "0"},
     {"directio", BL_IN_HSL, BL_TAKE1, &type_directio, LOC(directio), "off"},
     {"directio_alignment", BL_IN_HSL, BL_TAKE1, &bl_type_off, LOC(directio_alignment), "512"},

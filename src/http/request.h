@@ -95,6 +95,8 @@ typedef struct bl_output {
     void (*drained)(bl_request *r, bl_status status);
     /* Cuts ranges out of what the producer gives, before any body filter; NULL: all is sent. */
     void (*slice)(bl_request *r, bl_chain *in, bl_chain *out);
+    /* Narrows from..to of a producer that need not begin at the beginning; NULL: it must. */
+    void (*seek)(bl_request *r, off_t *from, off_t *to);
 } bl_output;
 
 struct bl_request {
