@@ -124,19 +124,30 @@ static bool read_directio(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl
 static bool read_disable_symlinks(bl_conf *cf, const bl_directive *d BL_UNUSED,
                                   const bl_conf_node *node, void *field)
 {
-    int *mode = field;
-    bl_str word = bl_conf_arg(node, 1);
+    static const struct {
+        bl_str word;
+        int mode;
+    } modes[] = {{BL_STR_INIT("off"), BL_SYMLINKS_OFF},
+                 {BL_STR_INIT("on"), BL_SYMLINKS_ON},
+                 {BL_STR_INIT("if_not_owner"), BL_SYMLINKS_IF_NOT_OWNER}};
+    bl_symlinks_setting *setting = field;
+    size_t prefix = strlen("from="), i = 0;
 
-    if (bl_str_eq(word, BL_STR("off")))
-        *mode = BL_SYMLINKS_OFF;
-    else if (bl_str_eq(word, BL_STR("on")))
-        *mode = BL_SYMLINKS_ON;
-    else if (bl_str_eq(word, BL_STR("if_not_owner")))
-        *mode = BL_SYMLINKS_IF_NOT_OWNER;
-    else
+    while (i < BL_COUNTOF(modes) && !bl_str_eq(bl_conf_arg(node, 1), modes[i].word))
+        i++;
+    if (i == BL_COUNTOF(modes))
         return bl_conf_invalid(cf, node, 1);
-    return node->count == 2 || bl_str_starts(bl_conf_arg(node, 2), BL_STR("from=")) ||
-           bl_conf_invalid(cf, node, 2);
+    *setting = (bl_symlinks_setting){.mode = modes[i].mode};
+    if (node->count == 2)
+        return true;
+    bl_str from = bl_conf_arg(node, 2);
+    if (from.len == prefix || !bl_str_starts(from, BL_STR("from=")))
+        return bl_conf_invalid(cf, node, 2);
+    if (setting->mode == BL_SYMLINKS_OFF)
+        return bl_conf_error(cf, node, 2, "\"from=\" cannot be used with \"off\" parameter");
+    setting->from =
+        bl_value_compile(cf, node, 2, bl_str_of(from.p + prefix, from.len - prefix));
+    return setting->from != NULL;
 }
 
 /* aio on | off | threads[=pool] */
@@ -246,7 +257,7 @@ static const bl_type type_error_log = {"file [level]", sizeof(bl_log_targets *),
 static const bl_type type_resolver = {"address … [parameter …]", sizeof(bl_resolver *),
                                       read_resolver};
 static const bl_type type_directio = {"size | off", sizeof(int64_t), read_directio};
-static const bl_type type_symlinks = {"off | on | if_not_owner [from=part]", sizeof(int),
+static const bl_type type_symlinks = {"off | on | if_not_owner [from=part]", sizeof(bl_symlinks_setting),
                                       read_disable_symlinks};
 static const bl_type type_aio = {"on | off | threads[=pool]", sizeof(bl_aio_setting *), read_aio};
 static const bl_type type_internal = {"", sizeof(int), read_internal};
@@ -350,8 +361,16 @@ static bool merge(bl_conf *cf, int level, void *parent, void *child)
         core->error_log = cf->generation->log;
     if (core->types == BL_UNSET_PTR || core->types == NULL)
         core->types = bl_mime_defaults(cf);
+    if (core->sendfile_max_chunk == 0)
+        core->sendfile_max_chunk = INT64_MAX;
     core->mime =
         outer && outer->types == core->types ? outer->mime : bl_mime_table_new(cf, core->types);
+    return true;
+}
+
+static bool start_worker(bl_generation *generation BL_UNUSED)
+{
+    bl_request_describe_panics();
     return true;
 }
 
@@ -368,5 +387,6 @@ bl_module bl_http_core_module = {
     .directives = directives,
     .size = {sizeof(bl_http_core_main), sizeof(bl_http_core_server), sizeof(bl_http_core_location)},
     .merge = merge,
+    .start_worker = start_worker,
     .http = &http,
 };

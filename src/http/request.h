@@ -206,6 +206,8 @@ bl_request *bl_request_new(bl_conn *c, bl_http *http, bl_pool *pool);
 void bl_request_start(bl_request *r);
 /* The same at the end of the loop's turn. */
 void bl_request_post(bl_request *r);
+/* A panic of this process tells which request was being served. */
+void bl_request_describe_panics(void);
 /* A head that was so bad that there is no request to run: answers `status` and ends. */
 void bl_request_refuse(bl_request *r, int status);
 /* The client is gone (reset, time-out while sending). */

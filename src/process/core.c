@@ -185,7 +185,8 @@ static bool set_ssl_engine(bl_conf *cf, const bl_directive *d BL_UNUSED, const b
                          BL_STR_ARG(bl_conf_arg(node, 1)));
 }
 
-static const bl_conf_word_value debug_points[] = {{"stop", 1}, {"abort", 2}, {NULL, 0}};
+static const bl_conf_word_value debug_points[] = {
+    {"abort", BL_DEBUG_POINTS_ABORT}, {"stop", BL_DEBUG_POINTS_STOP}, {NULL, 0}};
 
 #define MAIN(name, args, type, member, def, arg)                                                   \
     {                                                                                              \
