@@ -17,6 +17,7 @@ typedef struct bl_zone {
     void *memory;      /* mapped before workers are forked */
     bool inherited;    /* memory comes from the generation before */
     bool borrowed;     /* and still belongs to it */
+    bool fresh;        /* never taken over: each generation has its own */
     /* Called when it is mapped, before the fork; `before`: `data` of the zone that the memory was
      * inherited from, else NULL. False: an error was logged. */
     bool (*init)(struct bl_zone *zone, void *before);

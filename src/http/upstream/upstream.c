@@ -13,6 +13,7 @@
  * finish, or by the cleanup of its pool. */
 #include "http/upstream/upstream.h"
 #include "http/core_module.h"
+#include "http/upstream/resolving.h"
 #include "http/upstream/upstream_tls.h"
 
 #include <errno.h>
@@ -123,6 +124,7 @@ static void give_up(void *data)
 
     if (u->ask.started)
         bl_resolve_cancel(&u->ask);
+    bl_resolving_forget(u);
     bl_timer_stop(&u->limit_timer);
     if (u->link)
         bl_uplink_close(u->link);
@@ -260,6 +262,7 @@ int bl_upstream_finish(bl_upstream *u, bl_step step)
         bl_resolve_cancel(&u->ask);
         u->ask.started = false;
     }
+    bl_resolving_forget(u);
     bl_timer_stop(&u->limit_timer);
     end_try(u);
     bl_upstream_release(u);
@@ -801,6 +804,10 @@ static void limit_tries(bl_upstream *u)
 /* Everything is known: who may be asked, and what. */
 static void go(bl_upstream *u)
 {
+    if (BL_UNLIKELY(u->group && !bl_resolving_ready(u, go))) {
+        watch_client(u);
+        return;
+    }
     bl_step step = begin_peers(u);
 
     if (step == BL_NEXT) {

@@ -163,6 +163,8 @@ struct bl_upstream {
     bool client_gone;
     uint64_t started;
     bl_resolve ask;
+    bl_link awaiting; /* the group's addresses: resolving.c */
+    void (*go)(bl_upstream *u);
 
     /* the peer */
     bl_peer_choice choice;
