@@ -109,6 +109,7 @@ const char *const bl_feature_words[] = {
     "--with-http_secure_link_module",
     "--with-http_stub_status_module",
     "--with-pcre-jit",
+    "--with-threads",
     NULL,
 };
 

@@ -29,6 +29,7 @@ static bl_generation *new_generation(const bl_options *options, const bl_generat
     bl_list_init(&g->listeners);
     bl_list_init(&g->open_files);
     bl_list_init(&g->zones);
+    bl_list_init(&g->thread_pools);
     bl_pool_cleanup(pool, close_files, g);
     return g;
 }

@@ -17,6 +17,7 @@ typedef struct bl_zone {
     void *memory;      /* mapped before workers are forked */
     bool inherited;    /* memory comes from the generation before */
     bool borrowed;     /* and still belongs to it */
+    bool fresh;        /* never taken over: each generation has its own */
     /* Called when it is mapped, before the fork; `before`: `data` of the zone that the memory was
      * inherited from, else NULL. False: an error was logged. */
     bool (*init)(struct bl_zone *zone, void *before);
@@ -37,6 +38,7 @@ struct bl_generation {
     bl_link listeners;    /* bl_listener.link */
     bl_link open_files;   /* bl_open_file.link */
     bl_link zones;        /* bl_zone.link */
+    bl_link thread_pools; /* bl_thread_pool's */
     bl_log_targets *log;  /* the main context's error_log */
     void *http;           /* bl_http *, NULL without http{} */
     void *stream;

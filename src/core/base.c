@@ -1,10 +1,12 @@
 #include "core/base.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 void (*bl_panic_hook)(void);
+bool bl_panic_stops;
 
 void bl_panic(const char *file, int line, const char *function, const char *condition)
 {
@@ -16,5 +18,7 @@ void bl_panic(const char *file, int line, const char *function, const char *cond
         again = true;
         bl_panic_hook();
     }
+    if (bl_panic_stops)
+        raise(SIGSTOP);
     abort();
 }

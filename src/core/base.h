@@ -58,6 +58,8 @@ BL_NORETURN BL_COLD void bl_panic(const char *file, int line, const char *functi
 
 /* Called by bl_panic before it aborts; the HTTP room sets it to describe the current request. */
 extern void (*bl_panic_hook)(void);
+/* `debug_points stop`: the process stops before it aborts, for a debugger to look at it. */
+extern bool bl_panic_stops;
 
 /* Three outcomes of an operation that may have to wait. BL_AGAIN is never an error. */
 typedef enum bl_status {

@@ -61,12 +61,26 @@ void bl_conn_set_weak(bl_conn *c, bool weak)
     conns.weak += weak ? 1 : -1u;
 }
 
+/* The oldest idle one that may be closed at will, or NULL. */
+static bl_conn *oldest_idle(void)
+{
+    BL_LIST_EACH (it, &conns.idle) {
+        bl_conn *c = BL_CONTAINER(it, bl_conn, link);
+        if (c->keep_until <= bl_now_ms())
+            return c;
+    }
+    return NULL;
+}
+
 static void close_oldest_idle(void)
 {
+    bl_conn *c = oldest_idle();
+
+    if (c == NULL)
+        return;
     bl_log_write(BL_LOG_WARN, &bl_log_process, 0,
                  "%u worker_connections are not enough, closing an idle keepalive connection",
                  conns.limit);
-    bl_conn *c = BL_LIST_FIRST(&conns.idle, bl_conn, link);
     c->on_idle_close(c);
 }
 
@@ -118,6 +132,7 @@ void bl_conn_close(bl_conn *c)
     BL_CHECK(c, BL_CONN_MAGIC);
     bl_debug(&c->log, "close connection: %d", c->io.fd);
     bl_timer_stop(&c->timer);
+    bl_work_cancel(&c->work);
     bl_conn_set_idle(c, false);
     bl_conn_set_weak(c, false);
     if (c->transport->shutdown)
@@ -181,8 +196,10 @@ void bl_conn_close_idle(void)
         return;
     BL_LIST_EACH_SAFE (it, &conns.idle) {
         bl_conn *c = BL_CONTAINER(it, bl_conn, link);
-        if (c->requests)
+        if (c->requests && c->keep_until <= bl_now_ms())
             c->on_idle_close(c);
+        else if (c->requests)
+            bl_timer_set(&c->timer, c->keep_until - bl_now_ms());
     }
 }
 
@@ -212,16 +229,6 @@ void bl_conn_nodelay(bl_conn *c)
         return;
     set_tcp_option(c, TCP_NODELAY, 1, "TCP_NODELAY");
     c->tcp_nodelay_on = true;
-}
-
-void bl_conn_cork(bl_conn *c, bool on)
-{
-#ifdef TCP_CORK
-    if (c->tcp_cork_on == on || c->peer.sa.sa_family == AF_UNIX)
-        return;
-    set_tcp_option(c, TCP_CORK, on, "TCP_CORK");
-    c->tcp_cork_on = on;
-#endif
 }
 
 static bool bind_local(int fd, const bl_addr *local, bool transparent)

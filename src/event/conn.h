@@ -62,6 +62,7 @@ struct bl_conn {
     bl_link link;                             /* in the list of idle ones, or its owner's */
     bl_work work;                             /* the owner's */
     uint64_t linger_until;                    /* mono ms: end of a lingering close */
+    uint64_t keep_until;                      /* mono ms: idle, but not closed at will before */
     bl_sockaddr peer;                         /* the client; of unix sockets only the family */
     struct bl_proxy_protocol *proxy_protocol; /* what a PROXY header said, or NULL */
     struct sockaddr *local;                   /* from getsockname on first use: bl_conn_local */
@@ -72,7 +73,7 @@ struct bl_conn {
     bool idle;     /* keepalive without a request: may be closed at will */
     bool reusable; /* linked among those that are closed first when connections run out */
     bool weak;     /* does not keep a worker that is shutting down alive: bl_conn_set_weak */
-    bool tcp_nodelay_on, tcp_cork_on;
+    bool tcp_nodelay_on;
     void (*on_idle_close)(bl_conn *c); /* asks the owner to close it (shutdown, shortage) */
 };
 
@@ -102,12 +103,11 @@ static inline bl_status bl_conn_send(bl_conn *c, bl_chain *chain, off_t limit)
 }
 
 void bl_conn_nodelay(bl_conn *c);
-void bl_conn_cork(bl_conn *c, bool on);
 
 /* Idle keepalive connections, oldest first: closed when connections run out and at shutdown. */
 void bl_conn_set_idle(bl_conn *c, bool idle);
-/* At shutdown: closes those that have served. A new one, whose first request may be on its way, has
- * until its deadline. */
+/* At shutdown: closes those that have served, each not before its keep_until. A new one, whose
+ * first request may be on its way, has until its deadline. */
 void bl_conn_close_idle(void);
 
 /* Half-close: no more bytes from us. */

@@ -11,6 +11,7 @@ static struct {
     int max_events;
     int count; /* of the batch being handed out */
     bl_link work;
+    uint64_t resolution; /* ms */
 } loop;
 
 static void work_lists_ready(void)
@@ -131,6 +132,26 @@ static void run_work(void)
     }
 }
 
+void bl_loop_resolution(uint64_t ms)
+{
+    loop.resolution = ms;
+}
+
+/* A clock that costs next to nothing, and is wrong by a tick of the kernel's, tells whether it is
+ * time to read the right one. */
+static bool clock_is_young(void)
+{
+#ifdef CLOCK_MONOTONIC_COARSE
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+    uint64_t now = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+    return now < bl_now_ms() + loop.resolution;
+#else
+    return false;
+#endif
+}
+
 void bl_loop_turn(int timeout_ms)
 {
     int next = bl_list_empty(&loop.work) ? bl_timer_next() : 0;
@@ -138,7 +159,8 @@ void bl_loop_turn(int timeout_ms)
     if (timeout_ms < 0 || (next >= 0 && next < timeout_ms))
         timeout_ms = next;
     int count = loop.poller->wait(loop.events, loop.max_events, timeout_ms);
-    bl_clock_update();
+    if (BL_LIKELY(loop.resolution == 0) || count <= 0 || !clock_is_young())
+        bl_clock_update();
     if (count < 0) {
         bl_log_write(BL_LOG_ALERT, &bl_log_process, errno, "%s failed", loop.poller->name);
         return;

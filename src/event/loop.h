@@ -60,6 +60,10 @@ void bl_io_remove(bl_io *io);
 /* The same right before close(), which takes it out of the kernel's set by itself. */
 void bl_io_forget(bl_io *io);
 
+/* The clock is then read only every `ms`, not in each turn; 0: in each. Turns that a deadline has
+ * ended read it in any case. */
+void bl_loop_resolution(uint64_t ms);
+
 /* One turn; `timeout_ms` -1: as long as timers allow. */
 void bl_loop_turn(int timeout_ms);
 

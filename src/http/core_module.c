@@ -7,6 +7,7 @@
 #include "http/server.h"
 #include "http/value.h"
 #include "event/resolver.h"
+#include "event/thread_pool.h"
 
 static const bl_conf_word_value satisfy_words[] = {
     {"all", BL_SATISFY_ALL}, {"any", BL_SATISFY_ANY}, {NULL, 0}};
@@ -23,7 +24,6 @@ static const bl_conf_word_value keepalive_disable_words[] = {
     {"msie6", BL_KEEPALIVE_DISABLE_MSIE6},
     {"safari", BL_KEEPALIVE_DISABLE_SAFARI},
     {NULL, 0}};
-static const bl_conf_word_value aio_words[] = {{"off", 0}, {"on", 1}, {"threads", 1}, {NULL, 0}};
 
 /* ------------------------------------------------------------- values of their own */
 
@@ -124,19 +124,54 @@ static bool read_directio(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl
 static bool read_disable_symlinks(bl_conf *cf, const bl_directive *d BL_UNUSED,
                                   const bl_conf_node *node, void *field)
 {
-    int *mode = field;
-    bl_str word = bl_conf_arg(node, 1);
+    static const struct {
+        bl_str word;
+        int mode;
+    } modes[] = {{BL_STR_INIT("off"), BL_SYMLINKS_OFF},
+                 {BL_STR_INIT("on"), BL_SYMLINKS_ON},
+                 {BL_STR_INIT("if_not_owner"), BL_SYMLINKS_IF_NOT_OWNER}};
+    bl_symlinks_setting *setting = field;
+    size_t prefix = strlen("from="), i = 0;
 
-    if (bl_str_eq(word, BL_STR("off")))
-        *mode = BL_SYMLINKS_OFF;
-    else if (bl_str_eq(word, BL_STR("on")))
-        *mode = BL_SYMLINKS_ON;
-    else if (bl_str_eq(word, BL_STR("if_not_owner")))
-        *mode = BL_SYMLINKS_IF_NOT_OWNER;
-    else
+    while (i < BL_COUNTOF(modes) && !bl_str_eq(bl_conf_arg(node, 1), modes[i].word))
+        i++;
+    if (i == BL_COUNTOF(modes))
         return bl_conf_invalid(cf, node, 1);
-    return node->count == 2 || bl_str_starts(bl_conf_arg(node, 2), BL_STR("from=")) ||
-           bl_conf_invalid(cf, node, 2);
+    *setting = (bl_symlinks_setting){.mode = modes[i].mode};
+    if (node->count == 2)
+        return true;
+    bl_str from = bl_conf_arg(node, 2);
+    if (from.len == prefix || !bl_str_starts(from, BL_STR("from=")))
+        return bl_conf_invalid(cf, node, 2);
+    if (setting->mode == BL_SYMLINKS_OFF)
+        return bl_conf_error(cf, node, 2, "\"from=\" cannot be used with \"off\" parameter");
+    setting->from =
+        bl_value_compile(cf, node, 2, bl_str_of(from.p + prefix, from.len - prefix));
+    return setting->from != NULL;
+}
+
+/* aio on | off | threads[=pool] */
+static bool read_aio(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_conf_node *node,
+                     void *field)
+{
+    bl_str word = bl_conf_arg(node, 1), name = BL_STR("default");
+    size_t prefix = strlen("threads=");
+    bl_aio_setting **aio = field;
+
+    *aio = NULL;
+    if (bl_str_eq(word, BL_STR("off")))
+        return true;
+    if (word.len > prefix && bl_str_starts(word, BL_STR("threads=")))
+        name = bl_str_of(word.p + prefix, word.len - prefix);
+    else if (!bl_str_eq(word, BL_STR("on")) && !bl_str_eq(word, BL_STR("threads")))
+        return bl_conf_invalid(cf, node, 1);
+    *aio = BL_NEW(cf->pool, bl_aio_setting);
+    (*aio)->name = bl_value_compile(cf, node, 1, name);
+    if ((*aio)->name == NULL)
+        return false;
+    if ((*aio)->name->constant)
+        (*aio)->pool = bl_thread_pool_named(cf, node, name);
+    return true;
 }
 
 /* limit_except METHOD … { } : what is inside is for all other methods. */
@@ -222,8 +257,9 @@ static const bl_type type_error_log = {"file [level]", sizeof(bl_log_targets *),
 static const bl_type type_resolver = {"address … [parameter …]", sizeof(bl_resolver *),
                                       read_resolver};
 static const bl_type type_directio = {"size | off", sizeof(int64_t), read_directio};
-static const bl_type type_symlinks = {"off | on | if_not_owner [from=part]", sizeof(int),
+static const bl_type type_symlinks = {"off | on | if_not_owner [from=part]", sizeof(bl_symlinks_setting),
                                       read_disable_symlinks};
+static const bl_type type_aio = {"on | off | threads[=pool]", sizeof(bl_aio_setting *), read_aio};
 static const bl_type type_internal = {"", sizeof(int), read_internal};
 
 #define LOC(name) BL_LOCATION, offsetof(bl_http_core_location, name)
@@ -268,7 +304,8 @@ static const bl_directive directives[] = {
     {"sendfile", BL_IN_HSLI, BL_TAKE_FLAG, &bl_type_flag, LOC(sendfile), "off"},
     {"sendfile_max_chunk", BL_IN_HSL, BL_TAKE1, &bl_type_size, LOC(sendfile_max_chunk), "2m"},
     {"subrequest_output_buffer_size", BL_IN_HSL, BL_TAKE1, &bl_type_size, LOC(subrequest_output_buffer_size), "4k"},
-    {"aio", BL_IN_HSL, BL_TAKE1, &bl_type_enum, LOC(aio), "off", .arg = aio_words},
+    {"aio", BL_IN_HSL, BL_TAKE1, &type_aio, LOC(aio), "off"},
+    {"aio_write", BL_IN_HSL, BL_TAKE_FLAG, &bl_type_flag, LOC(aio_write), "off"},
     {"read_ahead", BL_IN_HSL, BL_TAKE1, &bl_type_size, LOC(read_ahead), "0"},
     {"directio", BL_IN_HSL, BL_TAKE1, &type_directio, LOC(directio), "off"},
     {"directio_alignment", BL_IN_HSL, BL_TAKE1, &bl_type_off, LOC(directio_alignment), "512"},
@@ -324,8 +361,16 @@ static bool merge(bl_conf *cf, int level, void *parent, void *child)
         core->error_log = cf->generation->log;
     if (core->types == BL_UNSET_PTR || core->types == NULL)
         core->types = bl_mime_defaults(cf);
+    if (core->sendfile_max_chunk == 0)
+        core->sendfile_max_chunk = INT64_MAX;
     core->mime =
         outer && outer->types == core->types ? outer->mime : bl_mime_table_new(cf, core->types);
+    return true;
+}
+
+static bool start_worker(bl_generation *generation BL_UNUSED)
+{
+    bl_request_describe_panics();
     return true;
 }
 
@@ -342,5 +387,6 @@ bl_module bl_http_core_module = {
     .directives = directives,
     .size = {sizeof(bl_http_core_main), sizeof(bl_http_core_server), sizeof(bl_http_core_location)},
     .merge = merge,
+    .start_worker = start_worker,
     .http = &http,
 };

@@ -67,6 +67,17 @@ typedef struct bl_keepalive_setting {
     int64_t header;  /* seconds of the Keep-Alive field; -1: none */
 } bl_keepalive_setting;
 
+typedef struct bl_symlinks_setting {
+    int mode;       /* BL_SYMLINKS_… */
+    bl_value *from; /* the front of the path that is not checked; NULL: none */
+} bl_symlinks_setting;
+
+/* Threads that read files. */
+typedef struct bl_aio_setting {
+    bl_value *name;              /* of the pool */
+    struct bl_thread_pool *pool; /* NULL: the name has variables */
+} bl_aio_setting;
+
 #define BL_ALIAS_ALL SIZE_MAX
 
 typedef struct bl_root_setting {
@@ -95,12 +106,14 @@ struct bl_http_core_location {
     bl_temp_path *client_body_temp_path;
     int64_t lingering_time, lingering_timeout, resolver_timeout, auth_delay;
     struct bl_resolver *resolver;
-    int sendfile, aio, if_modified_since;
+    bl_aio_setting *aio; /* NULL: off */
+    int sendfile, aio_write, if_modified_since;
     int64_t sendfile_max_chunk, directio, directio_alignment, read_ahead, max_ranges;
     int64_t subrequest_output_buffer_size;
     int reset_timedout_connection, absolute_redirect, server_name_in_redirect, port_in_redirect;
     int msie_padding, msie_refresh, log_not_found, recursive_error_pages, chunked, etag;
-    int keepalive_disable, disable_symlinks;
+    int keepalive_disable;
+    bl_symlinks_setting disable_symlinks;
     bl_bufs_setting output_buffers;
     int64_t types_hash_max_size, types_hash_bucket_size;
 };

@@ -12,6 +12,7 @@
 #include "http/open_file.h"
 #include "core/time.h"
 #include "http/core_module.h"
+#include "http/value.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +23,12 @@ enum {
     BUCKETS = 1024,
     OPEN_FLAGS = O_RDONLY | O_NONBLOCK | O_CLOEXEC,
 };
+
+/* How links on a path are taken: BL_SYMLINKS_…, and how much of its front is trusted. */
+typedef struct links {
+    int mode;
+    size_t from; /* ends before a slash */
+} links;
 
 typedef struct entry entry;
 typedef struct cache {
@@ -40,6 +47,7 @@ struct entry {
     time_t checked, accessed;
     bool gone; /* no longer in the cache */
     bl_open_file_info info;
+    struct links links; /* what `info` is true for */
     bl_str path;
     char text[];
 };
@@ -118,11 +126,30 @@ static bool is_last(const char *slash)
     return slash == NULL || slash[strspn(slash, "/")] == '\0';
 }
 
-static int open_no_links(const char *path, int links, int flags)
+/* The folder that the walk begins in. */
+static int open_trusted(const char *path, size_t from)
+{
+    char front[PATH_MAX];
+
+    if (from >= sizeof front) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    if (from == 0 && path[0] != '/')
+        return AT_FDCWD;
+    memcpy(front, path, from);
+    memcpy(front + from, "/", 2);
+    return open(front, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+static int open_no_links(const char *path, links links, int flags)
 {
     char part[NAME_MAX + 1];
-    int folder = path[0] == '/' ? open("/", O_PATH | O_DIRECTORY | O_CLOEXEC) : AT_FDCWD;
+    int folder = open_trusted(path, links.from);
 
+    if (folder == -1)
+        return -1;
+    path += links.from;
     for (;;) {
         path += strspn(path, "/");
         const char *slash = strchr(path, '/');
@@ -136,7 +163,7 @@ static int open_no_links(const char *path, int links, int flags)
         part[len ? len : 1] = '\0';
         bool last = is_last(slash);
         int fd =
-            open_component(folder, part, links, last ? flags : O_PATH | O_DIRECTORY | O_CLOEXEC);
+            open_component(folder, part, links.mode, last ? flags : O_PATH | O_DIRECTORY | O_CLOEXEC);
         close_folder(folder);
         if (fd < 0 || last)
             return fd;
@@ -145,19 +172,19 @@ static int open_no_links(const char *path, int links, int flags)
     }
 }
 
-static bool look(bl_str path, int links, int how, bl_open_file_info *info)
+static bool look(bl_str path, links links, int how, bl_open_file_info *info)
 {
     struct stat st;
 
     *info = (bl_open_file_info){.fd = -1};
-    if (how & BL_OPEN_FILE_TEST && links == BL_SYMLINKS_OFF) {
+    if (how & BL_OPEN_FILE_TEST && links.mode == BL_SYMLINKS_OFF) {
         if (stat(path.p, &st) < 0)
             return fail(info, "stat()");
         take_stat(info, &st);
         return true;
     }
-    info->fd = links == BL_SYMLINKS_OFF ? open(path.p, OPEN_FLAGS)
-                                        : open_no_links(path.p, links, OPEN_FLAGS);
+    info->fd = links.mode == BL_SYMLINKS_OFF ? open(path.p, OPEN_FLAGS)
+                                             : open_no_links(path.p, links, OPEN_FLAGS);
     if (info->fd < 0)
         return fail(info, "open()");
     if (fstat(info->fd, &st) < 0)
@@ -170,6 +197,27 @@ static bool look(bl_str path, int links, int how, bl_open_file_info *info)
     return true;
 }
 
+/* For this path: `from` counts if it is the front of it, and if it is all of it there is nothing
+ * to check. */
+static links links_of(bl_request *r, bl_str path)
+{
+    const bl_symlinks_setting *setting = &r->loc->core->disable_symlinks;
+    links links = {.mode = setting->mode};
+
+    if (links.mode == BL_SYMLINKS_OFF || setting->from == NULL)
+        return links;
+    bl_str from = bl_value_eval(r, setting->from);
+    while (from.len && from.p[from.len - 1] == '/')
+        from.len--;
+    if (from.len == 0 || !bl_str_starts(path, from))
+        return links;
+    if (path.len == from.len)
+        links.mode = BL_SYMLINKS_OFF;
+    else if (path.p[from.len] == '/')
+        links.from = from.len;
+    return links;
+}
+
 static void close_fd(void *fd)
 {
     close((int)(intptr_t)fd);
@@ -177,7 +225,7 @@ static void close_fd(void *fd)
 
 static bool look_once(bl_request *r, bl_str path, int how, bl_open_file_info *info)
 {
-    if (!look(path, r->loc->core->disable_symlinks, how, info))
+    if (!look(path, links_of(r, path), how, info))
         return false;
     if (info->fd >= 0)
         bl_pool_cleanup(r->pool, close_fd, (void *)(intptr_t)info->fd);
@@ -252,11 +300,11 @@ static void release(void *data)
 }
 
 /* Still the same file? */
-static bool unchanged(const entry *e, int links)
+static bool unchanged(const entry *e)
 {
     bl_open_file_info now;
 
-    if (!look(e->path, links, BL_OPEN_FILE_TEST, &now))
+    if (!look(e->path, e->links, BL_OPEN_FILE_TEST, &now))
         return e->info.err == now.err;
     return e->info.err == 0 && now.ino == e->info.ino && now.dev == e->info.dev &&
            now.mtime == e->info.mtime && now.size == e->info.size;
@@ -282,7 +330,8 @@ static bool use(bl_request *r, entry *e, bl_open_file_info *info)
 static bool fill(bl_request *r, const settings *s, entry *e, bl_str path, uint32_t hash, int how,
                  bl_open_file_info *info)
 {
-    bool ok = look(path, r->loc->core->disable_symlinks, how, info);
+    links links = links_of(r, path);
+    bool ok = look(path, links, how, info);
     int64_t uses = e ? e->uses : 1;
 
     if (e && e->info.fd >= 0) {
@@ -297,6 +346,7 @@ static bool fill(bl_request *r, const settings *s, entry *e, bl_str path, uint32
     if (e == NULL)
         e = insert(s->cache, path, hash);
     e->info = *info;
+    e->links = links;
     e->uses = uses;
     e->checked = e->accessed = bl_clock_now.sec;
     if (info->fd < 0)
@@ -321,8 +371,10 @@ static bool look_cached(bl_request *r, const settings *s, bl_str path, int how,
         e->accessed = bl_clock_now.sec;
         bl_list_remove(&e->link);
         bl_list_unshift(&s->cache->lru, &e->link);
-        bool fresh = bl_clock_now.sec - e->checked < s->valid;
-        if (!fresh && unchanged(e, r->loc->core->disable_symlinks)) {
+        links links = links_of(r, path);
+        bool same = links.mode == e->links.mode && links.from == e->links.from;
+        bool fresh = same && bl_clock_now.sec - e->checked < s->valid;
+        if (same && !fresh && unchanged(e)) {
             e->checked = bl_clock_now.sec;
             fresh = true;
         }
@@ -369,7 +421,7 @@ int bl_open_file_status(bl_request *r, bl_str path, const bl_open_file_info *inf
 
 bool bl_open_file_is_plain(const bl_request *r)
 {
-    return settings_of(r)->cache == NULL && r->loc->core->disable_symlinks == BL_SYMLINKS_OFF;
+    return settings_of(r)->cache == NULL && r->loc->core->disable_symlinks.mode == BL_SYMLINKS_OFF;
 }
 
 /* ------------------------------------------------------------- configuration */

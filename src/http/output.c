@@ -267,6 +267,7 @@ void bl_output_reset(bl_request *r)
     o->begun = o->eof = o->head_parked = false;
     o->head_at = 0;
     o->slice = NULL;
+    o->seek = NULL;
     bl_headers_init(&r->out.headers, r->out_known);
     bl_headers_init(&r->out.trailers, NULL);
     r->out.status = 0;

@@ -94,6 +94,20 @@ bl_request *bl_request_new(bl_conn *c, bl_http *http, bl_pool *pool)
 /* ------------------------------------------------------------- the engine */
 
 static void run(bl_request *r, bl_step step);
+
+/* For bl_panic: whose step runs. */
+static bl_request *serving;
+
+static void describe_serving(void)
+{
+    if (serving)
+        bl_log_write(BL_LOG_ALERT, serving->log, 0, "panic");
+}
+
+void bl_request_describe_panics(void)
+{
+    bl_panic_hook = describe_serving;
+}
 static void finish(bl_request *r, bool broken);
 
 /* Where to go on behind the step that stands at r->at. The location may have changed under it (an
@@ -196,12 +210,14 @@ BL_HOT static void run(bl_request *r, bl_step step)
 {
     const bl_location *loc = r->loc;
 
+    serving = r;
     r->running = true;
     for (;;) {
         if (step == BL_WAIT) {
             if (!r->woken) {
                 r->waiting = true;
                 r->running = false;
+                serving = NULL;
                 return;
             }
             r->woken = false;
@@ -220,6 +236,7 @@ BL_HOT static void run(bl_request *r, bl_step step)
     }
     r->running = false;
     respond(r, step);
+    serving = NULL;
 }
 
 static void run_posted(bl_work *work)
@@ -243,6 +260,7 @@ void bl_request_start(bl_request *r)
     r->at = r->loc->program;
     if (bl_request_is_main(r))
         r->log->action = NULL;
+    serving = r;
     r->running = true;
     run(r, r->at->run(r));
 }

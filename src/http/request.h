@@ -95,6 +95,8 @@ typedef struct bl_output {
     void (*drained)(bl_request *r, bl_status status);
     /* Cuts ranges out of what the producer gives, before any body filter; NULL: all is sent. */
     void (*slice)(bl_request *r, bl_chain *in, bl_chain *out);
+    /* Narrows from..to of a producer that need not begin at the beginning; NULL: it must. */
+    void (*seek)(bl_request *r, off_t *from, off_t *to);
 } bl_output;
 
 struct bl_request {
@@ -204,6 +206,8 @@ bl_request *bl_request_new(bl_conn *c, bl_http *http, bl_pool *pool);
 void bl_request_start(bl_request *r);
 /* The same at the end of the loop's turn. */
 void bl_request_post(bl_request *r);
+/* A panic of this process tells which request was being served. */
+void bl_request_describe_panics(void);
 /* A head that was so bad that there is no request to run: answers `status` and ends. */
 void bl_request_refuse(bl_request *r, int status);
 /* The client is gone (reset, time-out while sending). */

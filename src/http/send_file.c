@@ -1,16 +1,19 @@
 #include "http/send_file.h"
 #include "http/core_module.h"
+#include "http/file_read.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <unistd.h>
+enum {
+    AHEAD = 512 * 1024, /* what a thread brings into the page cache before sendfile gets it */
+};
 
-/* A body that goes through memory: at most output_buffers of it is in the pipeline at a time. */
+/* A body that is sent piece by piece. */
 typedef struct sending {
-    bl_str path;
+    bl_file_reader reader;
     int fd;
+    bool by_sendfile;
+    size_t piece;
     off_t at, end;
-    off_t round; /* bytes given to the pipeline before it has to drain */
+    off_t given, round; /* bytes given to the pipeline before it has to drain */
 } sending;
 
 static char *put_hex(char *to, uint64_t n)
@@ -46,59 +49,51 @@ void bl_send_file_describe(bl_request *r, off_t size, time_t mtime)
         r->out.etag = etag_of(r, size, mtime);
 }
 
-/* ------------------------------------------------------------- through memory */
+/* ------------------------------------------------------------- piece by piece */
 
-static bl_buf *read_piece(bl_request *r, sending *s, size_t size)
+static bl_status give(bl_request *r, sending *s, bl_buf *piece)
 {
-    bl_buf *b = bl_buf_cached(size);
-    ssize_t n;
-
-    do
-        n = pread(s->fd, b->last, size, s->at);
-    while (n < 0 && errno == EINTR);
-    if (n <= 0) {
-        if (n < 0)
-            bl_log_write(BL_LOG_CRIT, r->log, errno, "pread() \"%.*s\" failed",
-                         BL_STR_ARG(s->path));
-        else
-            bl_log_write(BL_LOG_ALERT, r->log, 0, "file \"%.*s\" was truncated while being sent",
-                         BL_STR_ARG(s->path));
-        bl_buf_done(b);
-        return NULL;
-    }
-    b->last += n;
-    s->at += n;
-    b->eof = s->at == s->end;
-    return b;
-}
-
-static bl_status send_round(bl_request *r, sending *s)
-{
-    size_t piece = (size_t)r->loc->core->output_buffers.size;
-    off_t stop = BL_MIN(s->end, s->at + s->round);
     bl_chain chain;
 
-    bl_chain_init(&chain);
-    while (s->at < stop) {
-        bl_buf *b = read_piece(r, s, (size_t)BL_MIN((off_t)piece, stop - s->at));
-        if (b == NULL) {
-            bl_chain_done(&chain);
-            return BL_ERROR;
-        }
-        bl_chain_push(&chain, b);
+    if (s->by_sendfile) {
+        off_t end = BL_MIN(s->end, s->at + (off_t)s->piece);
+        bl_buf_done(piece);
+        piece = bl_buf_file(r->pool, s->fd, s->at, end);
     }
+    s->at += bl_buf_len(piece);
+    piece->eof = s->at == s->end;
+    bl_chain_init(&chain);
+    bl_chain_push(&chain, piece);
     return bl_output_body(r, &chain);
+}
+
+static bl_status fetch(sending *s, bl_buf **piece)
+{
+    size_t size = (size_t)BL_MIN((off_t)s->piece, s->end - s->at);
+
+    return s->by_sendfile ? bl_file_reader_warm(&s->reader, s->at, size, piece)
+                          : bl_file_reader_read(&s->reader, s->at, size, piece);
 }
 
 static void go_on(bl_request *r, bl_status status);
 
-static bl_step pump(bl_request *r, sending *s)
+/* Up to `round` bytes are given out before it has to drain. */
+static bl_step pump(bl_request *r, sending *s, bl_buf *piece)
 {
-    while (s->at < s->end) {
-        bl_status status = send_round(r, s);
+    while (piece || s->at < s->end) {
+        bl_status status = piece ? BL_OK : fetch(s, &piece);
+        if (status == BL_AGAIN)
+            return BL_WAIT;
         if (status == BL_ERROR)
             return BL_CLOSE;
-        if (status == BL_AGAIN && s->at < s->end) {
+        off_t before = s->at;
+        status = give(r, s, piece);
+        s->given += s->at - before;
+        piece = NULL;
+        if (status == BL_ERROR)
+            return BL_CLOSE;
+        if (status == BL_AGAIN && s->given >= s->round && s->at < s->end) {
+            s->given = 0;
             bl_output_when_drained(r, go_on);
             return BL_WAIT;
         }
@@ -108,19 +103,38 @@ static bl_step pump(bl_request *r, sending *s)
 
 static void go_on(bl_request *r, bl_status status)
 {
-    bl_step step = status == BL_OK ? pump(r, r->waiter) : BL_CLOSE;
+    bl_step step = status == BL_OK ? pump(r, r->waiter, NULL) : BL_CLOSE;
 
     if (step != BL_WAIT)
         bl_request_wake(r, step);
+}
+
+static void arrived(bl_file_reader *reader, bl_buf *piece)
+{
+    bl_step step = piece ? pump(reader->r, reader->owner, piece) : BL_CLOSE;
+
+    if (step != BL_WAIT)
+        bl_request_wake(reader->r, step);
 }
 
 /* ------------------------------------------------------------- */
 
 static bool goes_through_memory(const bl_request *r)
 {
-    if (r->filter_whole)
-        return false;
     return r->filter_in_memory || !r->loc->core->sendfile;
+}
+
+static bl_step send_pieces(bl_request *r, sending *s)
+{
+    const bl_bufs_setting *bufs = &r->loc->core->output_buffers;
+
+    s->by_sendfile = s->reader.alignment == 0 && !goes_through_memory(r);
+    s->piece = s->by_sendfile ? AHEAD : (size_t)bufs->size;
+    s->round = s->by_sendfile ? AHEAD : (off_t)(bufs->count * bufs->size);
+    if (r->output.seek)
+        r->output.seek(r, &s->at, &s->end);
+    r->waiter = s;
+    return pump(r, s, NULL);
 }
 
 static bl_step send_from(bl_request *r, sending *s)
@@ -129,10 +143,9 @@ static bl_step send_from(bl_request *r, sending *s)
 
     if (s->at == s->end)
         return bl_output_end(r);
-    if (goes_through_memory(r)) {
-        r->waiter = s;
-        return pump(r, s);
-    }
+    bool pieces = goes_through_memory(r) || s->reader.pool || s->reader.alignment;
+    if (pieces && !r->filter_whole)
+        return send_pieces(r, s);
     bl_buf *b = bl_buf_file(r->pool, s->fd, s->at, s->end);
     b->eof = 1;
     bl_chain_init(&chain);
@@ -151,15 +164,17 @@ static void head_is_out(bl_request *r, bl_status status)
 
 bl_step bl_send_file(bl_request *r, int fd, off_t from, off_t to, bl_str path)
 {
-    const bl_bufs_setting *bufs = &r->loc->core->output_buffers;
+    sending *s = BL_NEW(r->pool, sending);
 
+    *s = (sending){.fd = fd, .at = from, .end = to};
+    s->reader = (bl_file_reader){.r = r, .path = path, .arrived = arrived, .owner = s};
+    bl_step step = bl_file_reader_open(&s->reader, fd, to);
+    if (step != BL_NEXT)
+        return step;
     if (bl_output_head(r) == BL_ERROR)
         return BL_CLOSE;
     if (r->head_only)
         return bl_output_end(r);
-    sending *s = BL_NEW(r->pool, sending);
-    *s = (sending){.path = path, .fd = fd, .at = from, .end = to};
-    s->round = (off_t)(bufs->count * bufs->size);
     if (r->output.head_parked) {
         r->waiter = s;
         bl_output_when_drained(r, head_is_out);

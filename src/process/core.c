@@ -1,5 +1,6 @@
 #include "process/core.h"
 #include "conf/diag.h"
+#include "event/thread_pool.h"
 #include "os/affinity.h"
 #include "os/environ.h"
 #include "process/features.h"
@@ -170,22 +171,10 @@ static bool load_module(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_c
     return bl_conf_error(cf, node, 1, "the module \"%.*s\" is not available", BL_STR_ARG(name));
 }
 
-/* Threads are not needed for files here; the words are checked as they would be elsewhere. */
 static bool set_thread_pool(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_conf_node *node,
                             void *field BL_UNUSED)
 {
-    for (int i = 2; i < node->count; i++) {
-        bl_str word = bl_conf_arg(node, i);
-        bool threads = bl_str_starts(word, BL_STR("threads="));
-        size_t prefix = strlen(threads ? "threads=" : "max_queue=");
-        if (!threads && !bl_str_starts(word, BL_STR("max_queue=")))
-            return bl_conf_error(cf, node, i, "invalid parameter \"%.*s\"", BL_STR_ARG(word));
-        int64_t n = bl_str_to_int(bl_str_of(word.p + prefix, word.len - prefix));
-        if (n < threads)
-            return bl_conf_error(cf, node, i, "invalid %s value \"%.*s\"",
-                                 threads ? "threads" : "max_queue", BL_STR_ARG(word));
-    }
-    return true;
+    return bl_thread_pool_read(cf, node);
 }
 
 static bool set_ssl_engine(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_conf_node *node,
@@ -196,7 +185,8 @@ static bool set_ssl_engine(bl_conf *cf, const bl_directive *d BL_UNUSED, const b
                          BL_STR_ARG(bl_conf_arg(node, 1)));
 }
 
-static const bl_conf_word_value debug_points[] = {{"stop", 1}, {"abort", 2}, {NULL, 0}};
+static const bl_conf_word_value debug_points[] = {
+    {"abort", BL_DEBUG_POINTS_ABORT}, {"stop", BL_DEBUG_POINTS_STOP}, {NULL, 0}};
 
 #define MAIN(name, args, type, member, def, arg)                                                   \
     {                                                                                              \
@@ -302,6 +292,8 @@ static bool finish(bl_conf *cf, void *settings)
     if (cf->generation->log == NULL)
         default_log(cf);
     choose_environment(core);
+    if (!bl_thread_pools_finish(cf))
+        return false;
     return core->user_given || geteuid() != 0 || default_user(cf, core);
 }
 

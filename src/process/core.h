@@ -7,12 +7,17 @@
 
 #include <sched.h>
 
+enum {
+    BL_DEBUG_POINTS_ABORT = 1, /* what a panic does anyway */
+    BL_DEBUG_POINTS_STOP,
+};
+
 typedef struct bl_core_settings {
     int daemon;
     int master_process;
     int debug_points;
     int pcre_jit;
-    int64_t timer_resolution; /* ms; taken for compatibility, the clock costs nothing here */
+    int64_t timer_resolution; /* ms that the clock may be old; 0: read every turn */
     int64_t workers;
     int64_t shutdown_timeout; /* ms, 0: none */
     int64_t rlimit_nofile;    /* 0: as inherited */

@@ -78,6 +78,8 @@ bool bl_worker_start(bl_generation *g, int number)
         return false;
     }
     bl_conn_limit((unsigned)events->connections);
+    bl_loop_resolution((uint64_t)bl_core_of(g)->timer_resolution);
+    bl_panic_stops = bl_core_of(g)->debug_points == BL_DEBUG_POINTS_STOP;
     return bl_generation_start_worker(g) && bl_listeners_start(g, number);
 }
 

@@ -191,3 +191,85 @@ for my $path ('/', '/memory', '/unbuffered') {
 }
 --- error_log
 an upstream response is buffered to a temporary file
+
+
+
+=== TEST proxy_store: responses kept as files
+--- config
+location / { proxy_pass http://127.0.0.1:$TEST_NGINX_SERVER_PORT/from$uri; proxy_store on; proxy_store_access user:rw group:r all:r; proxy_buffers 2 4k; root $TEST_NGINX_HTML_DIR/kept; }
+location /named { proxy_pass http://127.0.0.1:$TEST_NGINX_SERVER_PORT/from/a; proxy_store html/kept/$arg_name; }
+location /unbuffered { proxy_pass http://127.0.0.1:$TEST_NGINX_SERVER_PORT/from/a; proxy_store on; proxy_buffering off; root $TEST_NGINX_HTML_DIR/kept; }
+location /from/ { alias $TEST_NGINX_HTML_DIR/; }
+location /from/gone { return 404; }
+location /from/part { content_by_lua_block { ngx.header.content_length = 100; ngx.print("x"); ngx.flush(true); ngx.exit(ngx.ERROR) } }
+--- user_files eval
+">>> a\nmoon\n>>> deep/er/b\n" . ('x' x 300_000) . "\n"
+--- perl
+my $dir = $server->path('html');
+utime 0, 784111777, "$dir/a";
+my $kept = sub { Bulan::Test::Server::slurp("$dir/kept/$_[0]") };
+is $server->get('/a')->{body}, "moon\n", 'passed on';
+is $kept->('a'), "moon\n", 'and kept';
+is +(stat "$dir/kept/a")[9], 784111777, 'with its time';
+is sprintf('%o', (stat "$dir/kept/a")[2] & 0777), '644', 'and access';
+is length $server->get('/deep/er/b')->{body}, 300_001, 'a large one';
+is length $kept->('deep/er/b'), 300_001, 'in new folders';
+is sprintf('%o', (stat "$dir/kept/deep")[2] & 0777), '755', 'that can be entered';
+$server->get('/named?name=other');
+is $kept->('other'), "moon\n", 'under another name';
+is sprintf('%o', (stat "$dir/kept/other")[2] & 0777), '600', 'for its owner alone';
+$server->send_request('HEAD', '/deep/er/b2', '');
+$server->get('/gone');
+$server->get('/part');
+$server->get('/unbuffered');
+ok !-e "$dir/kept/$_", "not kept: $_" for qw(deep/er/b2 gone part unbuffered);
+$server->get('/named?name=');
+--- error_log
+storing as
+
+
+
+=== TEST proxy_store: words
+--- config
+location / { proxy_pass http://127.0.0.1:1; proxy_store_access user:rw any:r; }
+--- must_die
+--- error_log
+invalid value "any:r" in "proxy_store_access" directive
+
+
+
+=== TEST a kept connection that the upstream closes under a request
+--- http_config
+upstream kept { server 127.0.0.1:$TEST_NGINX_RAND_PORT_1; keepalive 4; }
+--- config
+location / { proxy_pass http://kept; proxy_set_header Connection ""; }
+location /retry { proxy_pass http://kept; proxy_set_header Connection ""; proxy_next_upstream error timeout non_idempotent; }
+location /off { proxy_pass http://kept; proxy_set_header Connection ""; proxy_next_upstream off; }
+location /stream { proxy_pass http://kept; proxy_set_header Connection ""; proxy_request_buffering off; }
+--- perl
+require Bulan::Test::Backend;
+# Each connection answers one request, and closes on the next.
+my $backend = Bulan::Test::Backend->tcp(sub {
+    my ($connection) = @_;
+    my $head = $connection->take(qr/\r\n\r\n/, time + 5);
+    my $body = $head =~ /content-length: (\d+)/i ? $connection->take($1, time + 5)
+        : $head =~ /chunked/i ? $connection->take(qr/0\r\n\r\n/, time + 5) : '';
+    $connection->send("HTTP/1.1 200 OK\r\nContent-Length: " . length($body) . "\r\n\r\n$body");
+    $connection->take(qr/\r\n\r\n/, time + 5);
+}, where => $ENV{TEST_NGINX_RAND_PORT_1}, parallel => 1);
+my @chunked = ('Transfer-Encoding' => 'chunked');
+for my $case (
+    ['GET', '/', '', 200], ['POST', '/', 'moon', 502], ['PUT', '/', 'moon', 200],
+    ['POST', '/retry', 'moon', 200], ['GET', '/off', '', 502],
+    ['POST', '/stream', 'moon', 502], ['PUT', '/stream', 'moon', 200],
+    ['PUT', '/stream', "4\r\nmoon\r\n0\r\n\r\n", 200, @chunked],
+) {
+    my ($method, $path, $body, $status, @headers) = @$case;
+    is $server->get('/')->{status}, 200, 'a connection is kept';
+    my $got = $server->send_request($method, $path, $body, @headers);
+    is $got->{status}, $status, "$method $path";
+    is $got->{body}, 'moon', 'with its body' if $status == 200 && $body;
+    $server->get('/');    # spends what the retry has left
+}
+--- error_log
+upstream prematurely closed connection

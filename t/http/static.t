@@ -189,3 +189,58 @@ HEAD /a.txt
 --- response_headers
 Content-Length: 6
 --- response_body chomp
+
+
+
+=== TEST 11: disable_symlinks: what stands in front of "from" is trusted
+--- config
+location /all/ { alias $TEST_NGINX_HTML_DIR/up/; disable_symlinks on; }
+location /from/ { alias $TEST_NGINX_HTML_DIR/up/; disable_symlinks on from=$TEST_NGINX_HTML_DIR/up; }
+location /root/ { root $TEST_NGINX_HTML_DIR/up; disable_symlinks if_not_owner from=$document_root; }
+location /other/ { alias $TEST_NGINX_HTML_DIR/up/; disable_symlinks on from=$TEST_NGINX_HTML_DIR/u; }
+location /file/ { alias $TEST_NGINX_HTML_DIR/; disable_symlinks on from=$request_filename; }
+--- user_files
+>>> d/a.txt
+a
+>>> d/root/a.txt
+a
+--- perl
+my $dir = $server->path('html');
+symlink 'd', "$dir/up";
+symlink 'a.txt', "$dir/d/link";
+my %status = (
+    '/all/a.txt' => 403, '/from/a.txt' => 200, '/from/link' => 403, '/root/a.txt' => 200,
+    '/other/a.txt' => 403, '/file/d/link' => 200, '/from/none' => 404,
+);
+is $server->get($_)->{status}, $status{$_}, $_ for sort keys %status;
+--- error_log
+Too many levels of symbolic links
+
+
+
+=== TEST 12: disable_symlinks: what one location has opened is not another's
+--- config
+open_file_cache max=10;
+location /off/ { alias $TEST_NGINX_HTML_DIR/; }
+location /on/ { alias $TEST_NGINX_HTML_DIR/; disable_symlinks on; }
+--- user_files
+>>> a.txt
+a
+--- perl
+my $dir = $server->path('html');
+symlink 'a.txt', "$dir/link";
+for (1, 2) {
+    is $server->get('/off/link')->{status}, 200, 'allowed';
+    is $server->get('/on/link')->{status}, 403, 'not allowed';
+}
+--- error_log
+Too many levels of symbolic links
+
+
+
+=== TEST 13: disable_symlinks: words
+--- config
+location / { disable_symlinks off from=/x; }
+--- must_die
+--- error_log
+"from=" cannot be used with "off" parameter

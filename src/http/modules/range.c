@@ -203,6 +203,16 @@ static void pass_one(bl_request *r, bl_chain *in, bl_chain *out)
     }
 }
 
+static void seek_one(bl_request *r, off_t *from, off_t *to)
+{
+    ranging *x = bl_request_ctx(r, &bl_range_module);
+    const bl_range *range = x->ranges.items;
+
+    *to = *from + (range->to - x->offset);
+    *from += range->from - x->offset;
+    x->offset = range->from;
+}
+
 /* ------------------------------------------------------------- bodies: several */
 
 static void done_held(void *data)
@@ -286,6 +296,7 @@ static bl_step head(bl_request *r)
         describe_several(r, x);
     bl_request_set_ctx(r, &bl_range_module, x);
     r->output.slice = x->ranges.count == 1 ? pass_one : pass_several;
+    r->output.seek = x->ranges.count == 1 ? seek_one : NULL;
     return BL_NEXT;
 }
 

@@ -15,6 +15,7 @@
  * the last of them. */
 #include "http/modules/small_files.h"
 
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -117,7 +118,18 @@ static void insert(bl_small_file *f)
     bl_list_unshift(&table.lru, &f->link);
 }
 
-bl_small_file *bl_small_file_read(bl_str path, int fd)
+static bool read_bytes(int fd, bl_str to, bool at_hand)
+{
+    struct iovec all = {.iov_base = to.p, .iov_len = to.len};
+
+#ifdef RWF_NOWAIT
+    if (at_hand)
+        return preadv2(fd, &all, 1, 0, RWF_NOWAIT) == (ssize_t)to.len;
+#endif
+    return !at_hand && preadv(fd, &all, 1, 0) == (ssize_t)to.len;
+}
+
+bl_small_file *bl_small_file_read(bl_str path, int fd, bool at_hand)
 {
     struct stat st;
 
@@ -130,7 +142,7 @@ bl_small_file *bl_small_file_read(bl_str path, int fd)
     memcpy(f->text, path.p, path.len);
     f->path = bl_str_of(f->text, path.len);
     f->bytes = bl_str_of(f->text + path.len, size);
-    if (pread(fd, f->bytes.p, size, 0) != (ssize_t)size) {
+    if (!read_bytes(fd, f->bytes, at_hand)) {
         bl_free(f);
         return NULL;
     }

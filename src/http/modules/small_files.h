@@ -17,8 +17,9 @@ typedef struct bl_small_file bl_small_file;
 bl_small_file *bl_small_file_find(bl_str path, const struct stat *st);
 
 /* Reads and keeps the file open as `fd`. NULL when it is too large, can't be read whole, or was
- * changed so recently that another change might bear the same time. */
-bl_small_file *bl_small_file_read(bl_str path, int fd);
+ * changed so recently that another change might bear the same time; with `at_hand` also when the
+ * read would have to wait for the disk. */
+bl_small_file *bl_small_file_read(bl_str path, int fd, bool at_hand);
 
 off_t bl_small_file_size(const bl_small_file *f);
 /* A piece of body with the contents; the file is kept alive until it is done. */

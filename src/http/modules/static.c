@@ -48,8 +48,9 @@ static bl_step send_opened(bl_request *r, bl_str path, const bl_open_file_info *
         return 404;
     }
     r->log->action = "sending response to client";
-    if (info->size <= BL_SMALL_FILE_MAX && bl_open_file_is_plain(r)) {
-        bl_small_file *f = bl_small_file_read(path, info->fd);
+    if (info->size <= BL_SMALL_FILE_MAX && info->size < r->loc->core->directio &&
+        bl_open_file_is_plain(r)) {
+        bl_small_file *f = bl_small_file_read(path, info->fd, r->loc->core->aio != NULL);
         if (f && bl_small_file_size(f) == info->size) {
             struct stat st = {.st_size = info->size, .st_mtime = info->mtime};
             return send_small(r, f, &st);

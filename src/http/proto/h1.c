@@ -677,6 +677,9 @@ static void keep(bl_h1 *h, bl_conn *c, const bl_http_core_location *core)
         start_next(c, addr, h->pos, rest);
     else {
         wait_for_request(c, addr, core->keepalive.timeout);
+        c->keep_until = core->keepalive_min_timeout
+                            ? bl_now_ms() + (uint64_t)core->keepalive_min_timeout
+                            : 0;
         if (c->io.readable)
             on_readable(&c->io);
     }
@@ -702,6 +705,8 @@ static void h1_finish(bl_request *r, bl_conn *c, bool broken)
     bl_stats_mine->writing--;
     c->timer.fire = no_deadline;
     bl_chain_done(&h->out);
+    if (BL_UNLIKELY(h->waiting_writable))
+        bl_work_cancel(&c->work);
     if (!broken && !h->body_whole && r->keepalive && bl_h1_drop_body(h) != BL_OK)
         r->keepalive = false;
     if (h->taken_over)

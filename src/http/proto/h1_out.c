@@ -364,6 +364,23 @@ static bool rate_is_limited(const bl_request *r)
                              : !value->constant || !bl_str_eq(value->text, BL_STR("0"));
 }
 
+static void go_on(bl_work *work)
+{
+    bl_conn *c = BL_CONTAINER(work, bl_conn, work);
+
+    bl_h1_on_writable(&c->io);
+}
+
+/* sendfile_max_chunk has been sent: it goes on when the other connections have had their turn. */
+static void wait_turn(bl_h1 *h)
+{
+    bl_conn *c = h->conn;
+
+    wait_writable(h);
+    c->work.run = go_on;
+    bl_work_post(&c->work);
+}
+
 /* Sends what is queued. */
 static bl_status push(bl_h1 *h)
 {
@@ -383,6 +400,8 @@ static bl_status push(bl_h1 *h)
             return BL_AGAIN;
         }
         limit = BL_MAX(limit, 0);
+    } else if (BL_UNLIKELY(h->queued > r->loc->core->sendfile_max_chunk)) {
+        limit = r->loc->core->sendfile_max_chunk;
     }
     uint64_t before = c->sent;
     h->tail = NULL;
@@ -394,6 +413,7 @@ static bl_status push(bl_h1 *h)
         if (h->waiting_writable) {
             h->waiting_writable = false;
             bl_timer_stop(&c->timer);
+            bl_work_cancel(&c->work);
         }
         return BL_OK;
     }
@@ -402,7 +422,7 @@ static bl_status push(bl_h1 *h)
     else if (allowance(r, &wait_ms) == 0)
         wait_delay(h, wait_ms);
     else
-        return push(h);
+        wait_turn(h);
     return BL_AGAIN;
 }
 

@@ -3,6 +3,7 @@
 #include "conf/generation.h"
 #include "http/http_block.h"
 #include "http/upstream/peers.h"
+#include "http/upstream/resolving.h"
 #include "http/upstream/upstream.h"
 #include "http/upstream/upstream_vars.h"
 
@@ -76,6 +77,7 @@ static bl_upstream_group *make(bl_conf *cf, const bl_conf_node *node, bl_str hos
     g->keepalive_requests = 1000;
     g->keepalive_time = 3600000;
     g->keepalive_timeout = 60000;
+    g->resolver_timeout = -1;
     g->settings = bl_http_of(cf)->settings;
     g->settings.of[BL_SERVER] = bl_settings_create(cf, &bl_http_modules, BL_SERVER);
     bl_pool_cleanup(cf->pool, close_idle, g);
@@ -167,6 +169,11 @@ static bool read_parameter(bl_conf *cf, const bl_conf_node *node, int i, bl_upst
         s->backup = true;
     } else if (bl_str_eq(word, BL_STR("down"))) {
         s->down = true;
+    } else if (bl_str_eq(word, BL_STR("resolve"))) {
+        s->resolve = true;
+    } else if (value_of(word, "service=", &value)) {
+        s->service = bl_pool_str(cf->pool, value);
+        ok = value.len != 0;
     } else {
         ok = false;
     }
@@ -174,8 +181,9 @@ static bool read_parameter(bl_conf *cf, const bl_conf_node *node, int i, bl_upst
 }
 
 static bool look_up(bl_conf *cf, const bl_conf_node *node, bl_str text, int default_port,
-                    bl_array *addrs)
+                    bl_upstream_server *s)
 {
+    bl_array *addrs = &s->addrs;
     bl_hostport hp;
     const char *error = bl_hostport_parse(text, default_port, &hp);
 
@@ -187,6 +195,13 @@ static bool look_up(bl_conf *cf, const bl_conf_node *node, bl_str text, int defa
         *(bl_addr *)bl_array_push(addrs) = hp.addr;
         return true;
     }
+    s->host = bl_pool_str(cf->pool, hp.host);
+    s->port = hp.port > 0 ? hp.port : default_port;
+    if (s->service.len && hp.port > 0)
+        return bl_conf_error(cf, node, 1, "service upstream server \"%.*s\" may not have port",
+                             BL_STR_ARG(text));
+    if (s->resolve)
+        return true;
     if (bl_addr_resolve_now(hp.host, hp.port > 0 ? hp.port : default_port, addrs))
         return true;
     return bl_conf_error(cf, node, 1, "host not found in upstream \"%.*s\"", BL_STR_ARG(text));
@@ -208,7 +223,20 @@ static bool read_server(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_c
         if (!read_parameter(cf, node, i, s))
             return false;
     }
-    return look_up(cf, node, s->name, 80, &s->addrs);
+    if (s->service.len && !s->resolve)
+        return bl_conf_error(cf, node, 1,
+                             "service upstream server \"%.*s\" requires \"resolve\" parameter",
+                             BL_STR_ARG(s->name));
+    return look_up(cf, node, s->name, 80, s);
+}
+
+static bool read_resolver(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_conf_node *node,
+                          void *field BL_UNUSED)
+{
+    bl_upstream_group *g = bl_upstream_group_of(cf);
+
+    g->resolver = bl_resolver_read(cf, node);
+    return g->resolver != NULL;
 }
 
 /* ------------------------------------------------------------- keepalive */
@@ -229,7 +257,7 @@ static bool read_keepalive(bl_conf *cf, const bl_directive *d BL_UNUSED, const b
     return g->keepalive_local || bl_conf_invalid(cf, node, 2);
 }
 
-/* keepalive_requests, keepalive_time, keepalive_timeout: `arg` tells where it goes. */
+/* keepalive_requests, keepalive_time, …: `arg` tells where it goes. */
 static bool read_group_number(bl_conf *cf, const bl_directive *d, const bl_conf_node *node,
                               void *field BL_UNUSED)
 {
@@ -242,42 +270,7 @@ static bool read_group_number(bl_conf *cf, const bl_directive *d, const bl_conf_
     return *to >= 0 || bl_conf_invalid(cf, node, 1);
 }
 
-/* ------------------------------------------------------------- shared state */
-
-typedef struct shared {
-    bl_rlock lock;
-    uint64_t count;
-    bl_peer_state states[];
-} shared;
-
-static void use_shared(bl_peers *peers, shared *s)
-{
-    peers->lock = &s->lock;
-    for (int i = 0; i < peers->count; i++)
-        peers->all[i].state = &s->states[i];
-}
-
-static bool init_zone(bl_zone *zone, void *before BL_UNUSED)
-{
-    bl_upstream_group *g = zone->data;
-    shared *s = zone->memory;
-    size_t count = (size_t)g->peers->count;
-
-    if (sizeof *s + count * sizeof s->states[0] > zone->size) {
-        bl_log_write(BL_LOG_EMERG, &bl_log_process, 0, "zone \"%.*s\" is too small",
-                     BL_STR_ARG(zone->name));
-        return false;
-    }
-    if (!zone->inherited || s->count != count) {
-        memset(s, 0, sizeof *s + count * sizeof s->states[0]);
-        bl_rlock_init(&s->lock);
-        s->count = count;
-        for (size_t i = 0; i < count; i++)
-            s->states[i].effective_weight = g->peers->all[i].weight;
-    }
-    use_shared(g->peers, s);
-    return true;
-}
+/* ------------------------------------------------------------- zone */
 
 static bool read_zone(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_conf_node *node,
                       void *field BL_UNUSED)
@@ -299,57 +292,24 @@ static bool read_zone(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_con
     g->zone = bl_zone_add(cf, bl_conf_arg(node, 1), (size_t)size, &bl_upstream_block_module);
     if (g->zone == NULL)
         return false;
+    g->next_in_zone = g->zone->data;
     g->zone->data = g;
-    g->zone->init = init_zone;
+    g->zone->init = bl_peers_zone_init;
+    g->zone->fresh = true;
     return true;
 }
 
 /* ------------------------------------------------------------- when all has been read */
 
-static int add_peers(bl_conf *cf, bl_upstream_group *g, bl_peers *peers, int at, bool backup)
-{
-    char text[BL_ADDR_TEXT];
-
-    BL_ARRAY_EACH (bl_upstream_server, s, &g->servers) {
-        if (s->backup != backup)
-            continue;
-        BL_ARRAY_EACH (bl_addr, addr, &s->addrs) {
-            bl_peer *p = &peers->all[at++];
-            size_t len = bl_addr_text_port(&addr->sa, addr->len, text);
-            *p = (bl_peer){.addr = *addr,
-                           .name = bl_pool_str(cf->pool, bl_str_of(text, len)),
-                           .server = s->name,
-                           .weight = s->weight,
-                           .max_fails = s->max_fails,
-                           .max_conns = s->max_conns,
-                           .fail_timeout = s->fail_timeout,
-                           .down = s->down,
-                           .backup = backup,
-                           .state = BL_NEW(cf->pool, bl_peer_state)};
-            p->state->effective_weight = p->weight;
-            *(backup ? &peers->usable_backups : &peers->usable) += !s->down;
-        }
-    }
-    return at;
-}
-
 static bool make_peers(bl_conf *cf, bl_upstream_group *g)
 {
-    bl_peers *peers = BL_NEW(cf->pool, bl_peers);
-    uint32_t count = 0;
+    bl_peers *peers = bl_peers_of_servers(cf->pool, &g->servers);
 
-    BL_ARRAY_EACH (bl_upstream_server, s, &g->servers) {
-        count += s->addrs.count;
-    }
-    peers->all = BL_NEW_ARRAY(cf->pool, bl_peer, count + 1u);
-    peers->count = (int)count;
-    peers->primaries = add_peers(cf, g, peers, 0, false);
-    add_peers(cf, g, peers, peers->primaries, true);
     g->peers = peers;
     if (g->no_backups && peers->primaries != peers->count)
         return bl_conf_error(cf, g->node, 0,
                              "balancing method does not support parameter \"backup\"");
-    if (peers->primaries == 0 && peers->count > 0)
+    if (peers->primaries == 0 && peers->count > 0 && g->resolving == NULL)
         return bl_conf_error(cf, g->node, 0, "no servers in upstream \"%.*s\"",
                              BL_STR_ARG(g->host));
     return true;
@@ -369,7 +329,7 @@ static bool look_up_implicit(bl_conf *cf, bl_upstream_group *g)
     *s = (bl_upstream_server){
         .name = g->host, .node = g->node, .weight = 1, .max_fails = 1, .fail_timeout = 10000};
     bl_array_init(&s->addrs, cf->pool, sizeof(bl_addr));
-    return look_up(cf, g->node, text, port_of(g), &s->addrs);
+    return look_up(cf, g->node, text, port_of(g), s);
 }
 
 static bool finish(bl_conf *cf, void *settings)
@@ -385,7 +345,7 @@ static bool finish(bl_conf *cf, void *settings)
             ok = false;
             continue;
         }
-        ok = make_peers(cf, g) && ok;
+        ok = bl_resolving_prepare(cf, g) && make_peers(cf, g) && ok;
         if (ok && g->balancer->compile)
             ok = g->balancer->compile(cf, g);
     }
@@ -398,6 +358,8 @@ static bool finish(bl_conf *cf, void *settings)
 static const bl_directive directives[] = {
     {"upstream", BL_IN_HTTP, BL_TAKE1 | BL_TAKE_BLOCK | BL_REPEATS, &bl_type_action, .set = read_upstream},
     {"server", BL_IN_UPSTREAM, BL_TAKE_1MORE | BL_REPEATS, &bl_type_action, .set = read_server},
+    {"resolver", BL_IN_UPSTREAM, BL_TAKE_1MORE, &bl_type_action, .set = read_resolver},
+    {"resolver_timeout", BL_IN_UPSTREAM, BL_TAKE1, &bl_type_action, .arg = GROUP(resolver_timeout), .set = read_group_number},
     {"zone", BL_IN_UPSTREAM, BL_TAKE12, &bl_type_action, .set = read_zone},
     {"keepalive", BL_IN_UPSTREAM, BL_TAKE12, &bl_type_action, .set = read_keepalive},
     {"keepalive_requests", BL_IN_UPSTREAM, BL_TAKE1, &bl_type_action, .arg = GROUP(keepalive_requests), .set = read_group_number},
@@ -407,6 +369,23 @@ static const bl_directive directives[] = {
 };
 // clang-format on
 
+static bool start_worker(bl_generation *generation)
+{
+    BL_ARRAY_EACH (bl_upstream_group *, g, &main_of(generation->http)->groups) {
+        if ((*g)->resolving)
+            bl_resolving_start((*g)->resolving);
+    }
+    return true;
+}
+
+static void quit_worker(bl_generation *generation)
+{
+    BL_ARRAY_EACH (bl_upstream_group *, g, &main_of(generation->http)->groups) {
+        if ((*g)->resolving)
+            bl_resolving_stop((*g)->resolving);
+    }
+}
+
 static const bl_http_module http = {.variables = bl_upstream_vars_define};
 
 bl_module bl_upstream_block_module = {
@@ -415,5 +394,7 @@ bl_module bl_upstream_block_module = {
     .size = {sizeof(main_settings)},
     .create = create,
     .finish = finish,
+    .start_worker = start_worker,
+    .quit_worker = quit_worker,
     .http = &http,
 };

@@ -7,7 +7,7 @@
  * waits in `*_buffers`, then in a file. Unbuffered: nothing more is read before the last piece has
  * left. A chunked body is undone in place, so that one read is one piece. Buffers come back
  * (release) when they have been sent, and are filled again. */
-#include "http/upstream/upstream.h"
+#include "http/upstream/store.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -42,6 +42,8 @@ static bl_buf *take_buffer(bl_upstream *u)
 static void add_pending(bl_upstream *u, bl_buf *b)
 {
     u->trying->body += bl_buf_len(b);
+    if (BL_UNLIKELY(u->store != NULL))
+        bl_upstream_store_add(u, bl_str_of(b->pos, (size_t)(b->last - b->pos)));
     u->pending_count++;
     bl_chain_push(&u->pending, b);
 }
@@ -99,6 +101,7 @@ void bl_upstream_pass_begin(bl_upstream *u)
         u->limit_start = bl_now_ms();
         u->limit_read = len;
     }
+    bl_upstream_store_begin(u);
     if (len)
         add_pending(u, bl_buf_ref(u->r->pool, bl_str_of(in->pos, len)));
 }
@@ -354,6 +357,8 @@ BL_HOT int bl_upstream_pass(bl_upstream *u)
             return bl_upstream_finish(u, BL_CLOSE);
         }
         if (u->body_done) {
+            if (BL_UNLIKELY(u->store != NULL) && !u->broken)
+                bl_upstream_store_end(u);
             if (over && !u->busy)
                 return bl_upstream_finish(u, u->broken ? BL_CLOSE : BL_DONE);
             if (u->link)

@@ -2,6 +2,7 @@
  * lately, backups when no other is left. */
 #include "http/upstream/peers.h"
 #include "http/upstream/upstream.h"
+#include "http/upstream/upstream_tls.h"
 
 bl_peers *bl_peers_of_addrs(bl_pool *pool, const bl_addr *addrs, int count, bl_str server)
 {
@@ -23,6 +24,87 @@ bl_peers *bl_peers_of_addrs(bl_pool *pool, const bl_addr *addrs, int count, bl_s
         p->state->effective_weight = 1;
     }
     return peers;
+}
+
+/* A service's first priority are primaries, the others backups; of a backup's service only the
+ * first counts (RFC 2782 knows priorities, we know two). False: not used at all. */
+static bool rank_of(const bl_upstream_server *s, uint32_t i, bool *backup)
+{
+    bool low = s->srvs && s->srvs[i].priority != s->srvs[0].priority;
+
+    *backup = s->backup || low;
+    return !(s->backup && low);
+}
+
+static void add_peer(bl_pool *pool, bl_peers *peers, const bl_upstream_server *s, uint32_t i,
+                     bool backup)
+{
+    const bl_addr *addr = bl_array_at(&s->addrs, i);
+    char text[BL_ADDR_TEXT];
+    size_t len = bl_addr_text_port(&addr->sa, addr->len, text);
+    bl_peer *p = &peers->all[peers->count++];
+
+    *p = (bl_peer){.addr = *addr,
+                   .name = bl_pool_str(pool, bl_str_of(text, len)),
+                   .server = s->name,
+                   .weight = s->srvs ? BL_MAX(s->srvs[i].weight, 1) : s->weight,
+                   .max_fails = s->max_fails,
+                   .max_conns = s->max_conns,
+                   .fail_timeout = s->fail_timeout,
+                   .down = s->down,
+                   .backup = backup,
+                   .state = BL_NEW(pool, bl_peer_state)};
+    p->state->effective_weight = p->weight;
+    *(backup ? &peers->usable_backups : &peers->usable) += !s->down;
+}
+
+static void add_peers(bl_pool *pool, bl_peers *peers, const bl_array *servers, bool backup)
+{
+    bool is_backup;
+
+    BL_ARRAY_EACH (bl_upstream_server, s, servers) {
+        for (uint32_t i = 0; i < s->addrs.count; i++) {
+            if (rank_of(s, i, &is_backup) && is_backup == backup)
+                add_peer(pool, peers, s, i, backup);
+        }
+    }
+}
+
+bl_peers *bl_peers_of_servers(bl_pool *pool, const bl_array *servers)
+{
+    bl_peers *peers = BL_NEW(pool, bl_peers);
+    size_t count = 0;
+
+    BL_ARRAY_EACH (bl_upstream_server, s, servers) {
+        count += s->addrs.count;
+    }
+    peers->all = BL_NEW_ARRAY(pool, bl_peer, count + 1);
+    add_peers(pool, peers, servers, false);
+    peers->primaries = peers->count;
+    add_peers(pool, peers, servers, true);
+    return peers;
+}
+
+/* ------------------------------------------------------------- those that come and go */
+
+void bl_peers_drop(bl_peers *peers)
+{
+    if (--peers->refs > 0)
+        return;
+    for (int i = 0; i < peers->count; i++)
+        bl_upstream_tls_forget(&peers->all[i]);
+    bl_pool_free(peers->pool);
+}
+
+static void drop(void *peers)
+{
+    bl_peers_drop(peers);
+}
+
+void bl_peers_hold(bl_upstream *u, bl_peers *peers)
+{
+    peers->refs++;
+    bl_pool_cleanup(u->r->pool, drop, peers);
 }
 
 /* ------------------------------------------------------------- what balancers share */
@@ -69,6 +151,8 @@ bl_step bl_peers_begin(bl_upstream *u)
 
     if (u->group)
         choice->peers = u->group->peers;
+    if (BL_UNLIKELY(choice->peers->pool != NULL))
+        bl_peers_hold(u, choice->peers);
     choice->peer = NULL;
     choice->tried_few = 0;
     if (choice->peers->count > 64)

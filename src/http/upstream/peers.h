@@ -40,6 +40,8 @@ typedef struct bl_peers {
     int count, primaries;
     int usable, usable_backups; /* not down: how many tries make sense */
     bl_rlock *lock;             /* NULL: of this process alone */
+    bl_pool *pool; /* of those that come and go (resolve); NULL: the generation's or a request's */
+    int refs;
 } bl_peers;
 
 /* What a request remembers of its choice. */
@@ -72,10 +74,14 @@ typedef struct bl_balancer {
 typedef struct bl_upstream_server {
     bl_str name;
     const bl_conf_node *node;
-    bl_array addrs; /* bl_addr */
+    bl_array addrs;             /* bl_addr */
+    const bl_resolve_srv *srvs; /* one for each address, or NULL */
     int64_t weight, max_fails, max_conns;
     uint64_t fail_timeout;
     bool down, backup;
+    bool resolve; /* addresses are looked up while we serve */
+    bl_str host, service;
+    int port;
 } bl_upstream_server;
 
 struct bl_upstream_group {
@@ -91,6 +97,10 @@ struct bl_upstream_group {
     bool no_backups; /* the balancer knows none */
     bl_peers *peers;
     bl_zone *zone;
+    bl_upstream_group *next_in_zone;
+    bl_resolver *resolver; /* of the block; NULL: http{}'s */
+    int64_t resolver_timeout;
+    struct bl_resolving *resolving; /* NULL: all addresses are known */
     /* keepalive: uplink.h */
     int64_t keepalive, keepalive_requests, keepalive_time, keepalive_timeout;
     bool keepalive_local, keepalive_set;
@@ -112,6 +122,19 @@ bl_upstream_group *bl_upstream_group_of(bl_conf *cf);
 
 /* Peers of a request's own: addresses found at run time. */
 bl_peers *bl_peers_of_addrs(bl_pool *pool, const bl_addr *addrs, int count, bl_str server);
+
+/* A group's: one for each address of its servers, primaries first. Their states are their own. */
+bl_peers *bl_peers_of_servers(bl_pool *pool, const bl_array *servers);
+/* A reference for as long as the request lives, for peers that come and go; and giving one up. */
+void bl_peers_hold(struct bl_upstream *u, bl_peers *peers);
+void bl_peers_drop(bl_peers *peers);
+
+/* peers_shared.c: the zones of groups. The states of a group's peers move into its zone; those that
+ * find no room stay the process's own. `for_ever`: they are never pushed out by others. False: not
+ * all found room. */
+bool bl_peers_share(bl_upstream_group *group, bl_peers *peers, bool for_ever);
+/* The zone's init. */
+bool bl_peers_zone_init(bl_zone *zone, void *before);
 
 /* For balancers: may this one be asked now? */
 bool bl_peer_is_usable(const bl_peer *peer, uint64_t now);

@@ -13,6 +13,7 @@
  * finish, or by the cleanup of its pool. */
 #include "http/upstream/upstream.h"
 #include "http/core_module.h"
+#include "http/upstream/resolving.h"
 #include "http/upstream/upstream_tls.h"
 
 #include <errno.h>
@@ -123,6 +124,7 @@ static void give_up(void *data)
 
     if (u->ask.started)
         bl_resolve_cancel(&u->ask);
+    bl_resolving_forget(u);
     bl_timer_stop(&u->limit_timer);
     if (u->link)
         bl_uplink_close(u->link);
@@ -260,6 +262,7 @@ int bl_upstream_finish(bl_upstream *u, bl_step step)
         bl_resolve_cancel(&u->ask);
         u->ask.started = false;
     }
+    bl_resolving_forget(u);
     bl_timer_stop(&u->limit_timer);
     end_try(u);
     bl_upstream_release(u);
@@ -298,7 +301,7 @@ bool bl_upstream_may_retry(const bl_upstream *u, unsigned event)
 
     if (event & BL_UP_NO_PEER || u->tries <= 0)
         return false;
-    if (u->stream_begun)
+    if (u->stream_begun && !(u->stream_over && u->copy))
         return false; /* what is gone can't be sent again */
     if (u->request_sent && !is_idempotent(u->r) && !(wanted & BL_UP_NON_IDEMPOTENT))
         return false;
@@ -315,6 +318,17 @@ static void retire_buffer(bl_upstream *u)
     u->in->next = u->old_in;
     u->old_in = u->in;
     u->in = NULL;
+}
+
+/* A body that was streamed, and is all there: the next try sends it as a whole. */
+static bl_step use_copy(bl_upstream *u)
+{
+    bool chunked = u->stream_chunked;
+
+    u->stream_body = u->stream_chunked = u->stream_begun = false;
+    u->body = &u->r->body.data;
+    u->r->body.length = u->copy->last - u->copy->pos;
+    return chunked ? bl_upstream_rebuild(u) : BL_NEXT;
 }
 
 static bool was_stale(const bl_upstream *u, unsigned event)
@@ -341,7 +355,8 @@ int bl_upstream_next(bl_upstream *u, unsigned event)
     if (!retry)
         return bl_upstream_finish(u, outcomes[i].status);
     bl_chain_done(&u->out);
-    return BL_UP_STEP_CHOOSE;
+    bl_step step = u->stream_begun ? use_copy(u) : BL_NEXT;
+    return step == BL_NEXT ? BL_UP_STEP_CHOOSE : bl_upstream_finish(u, step);
 }
 
 static int timed_out(bl_upstream *u)
@@ -801,6 +816,10 @@ static void limit_tries(bl_upstream *u)
 /* Everything is known: who may be asked, and what. */
 static void go(bl_upstream *u)
 {
+    if (BL_UNLIKELY(u->group && !bl_resolving_ready(u, go))) {
+        watch_client(u);
+        return;
+    }
     bl_step step = begin_peers(u);
 
     if (step == BL_NEXT) {

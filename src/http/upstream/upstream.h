@@ -3,6 +3,7 @@
  *   upstream.c   the way of it: a table of steps, and what follows from a failed try
  *   response.c   from the upstream's head to the response's
  *   pass.c       the body, buffered (memory, then a temporary file) or not
+ *   store.c      the body kept as a file
  *   tunnel.c     after 101 Switching Protocols: bytes both ways
  *   peers.h      who to ask: groups of servers and their balancing
  *   uplink.h       connections to peers, and those that are kept
@@ -71,6 +72,8 @@ typedef struct bl_upstream_settings {
     int64_t buffer_size, busy_buffers_size, max_temp_file_size, temp_file_write_size;
     bl_bufs_setting buffers;
     bl_temp_path *temp_path;
+    struct bl_store_setting *store; /* NULL: off */
+    int64_t store_access;           /* mode bits */
     bl_value *limit_rate;
     bl_upstream_bind *bind;
     int ignore_headers;          /* BL_IGNORE_… */
@@ -163,6 +166,8 @@ struct bl_upstream {
     bool client_gone;
     uint64_t started;
     bl_resolve ask;
+    bl_link awaiting; /* the group's addresses: resolving.c */
+    void (*go)(bl_upstream *u);
 
     /* the peer */
     bl_peer_choice choice;
@@ -212,6 +217,7 @@ struct bl_upstream {
     bl_buf *reading;       /* being filled */
     bl_buf *free;
     bl_temp_file *file;
+    bl_temp_file *store; /* a copy that will stay; NULL: none */
     off_t file_given;
     bool busy;          /* the output is full: it will call */
     int64_t limit_rate; /* bytes/s; 0: none */

@@ -60,7 +60,12 @@ void bl_upstream_tls_save(bl_upstream *u)
     SSL_SESSION *session = SSL_get1_session(c->tls->ssl);
     if (session == NULL)
         return;
-    if (u->choice.peer->tls_session)
-        SSL_SESSION_free(u->choice.peer->tls_session);
+    bl_upstream_tls_forget(u->choice.peer);
     u->choice.peer->tls_session = session;
+}
+
+void bl_upstream_tls_forget(bl_peer *peer)
+{
+    SSL_SESSION_free(peer->tls_session);
+    peer->tls_session = NULL;
 }

@@ -10,6 +10,7 @@ package Bulan::Test::Dns;
 #         'slow.test'  => { A => [...], delay => 0.2 },
 #         'lossy.test' => { A => [...], drop => 2 },        # the first two queries get no answer
 #         '_x._tcp.test' => { SRV => [[10, 5, 8080, 'a.test']] },
+#         'moving.test' => sub { return { A => [...] } },   # asked with each query; undef: NXDOMAIN
 #         '1.0.0.127.in-addr.arpa' => { PTR => 'a.test' },
 #     });
 #     ... resolver 127.0.0.1:$TEST_NGINX_DNS_PORT; ...
@@ -126,6 +127,12 @@ sub read_exactly {
     return $bytes;
 }
 
+sub row {
+    my ($self, $name) = @_;
+    my $row = $self->{table}{ lc $name };
+    return ref $row eq 'CODE' ? $row->() : $row;
+}
+
 sub answer {
     my ($self, $query, $protocol) = @_;
     my ($id, $flags, $count) = unpack 'nnn', $query;
@@ -135,7 +142,7 @@ sub answer {
     my $out = $self->{out};
 
     print $out join(' ', $name, $NAME{$type} || "TYPE$type", $protocol), "\n";
-    my $row = $self->{table}{ lc $name };
+    my $row = $self->row($name);
     return (head($id, 3, 0) . $question) if !$row;
     return undef if ($self->{asked}{"$name $type"}++ || 0) < ($row->{drop} || 0);
     return ($row->{reply}->($query, $name, $NAME{$type}), $row->{delay}) if $row->{reply};
@@ -156,7 +163,7 @@ sub records {
     my @records;
 
     for (1 .. 10) {
-        my $row = $self->{table}{ lc $name } or last;
+        my $row = $self->row($name) or last;
         my $ttl = defined $row->{ttl} ? $row->{ttl} : 60;
         if (my $target = $row->{CNAME}) {
             push @records, record($name, $TYPE{CNAME}, $ttl, write_name($target));
