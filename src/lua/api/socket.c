@@ -242,8 +242,8 @@ int bl_socket_closed(bl_socket *s, lua_State *L, const char *attempt)
 bl_log *bl_socket_log_of(const bl_socket *s)
 {
     if (bl_lua_now.task)
-        return bl_lua_now.request ? bl_lua_now.request->log : bl_lua_now.vm->log;
-    return s->request ? s->request->log : s->run->vm->log;
+        return bl_run_log(bl_lua_now.task->run);
+    return s->request ? s->request->log : bl_run_log(s->run);
 }
 
 static char *describe(void *data, char *at, char *end)
