@@ -313,6 +313,7 @@ static void advance(bl_conn *c)
     int error = rc == 1 ? SSL_ERROR_NONE : SSL_get_error(tls->ssl, rc);
     bl_status flushed = bl_tls_bio_flush(c);
 
+    bl_debug(&c->log, "SSL_do_handshake: %d", rc);
     tls->established = rc == 1;
     if (rc != 1 &&
         (error == SSL_ERROR_SSL || error == SSL_ERROR_SYSCALL || error == SSL_ERROR_ZERO_RETURN)) {

@@ -123,6 +123,7 @@ static bl_run *new_run(bl_conn *c, const step *s, void (*done)(bl_run *run))
 
     h->phase = s->phase;
     h->log = c->log;
+    h->log.action = NULL;
     h->log.describe = describe;
     h->log.data = h;
     run->conn = c;

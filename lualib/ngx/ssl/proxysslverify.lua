@@ -7,7 +7,7 @@ local C = ffi.C
 local need, answer, failure = tls.need, tls.answer, tls.failure
 
 ffi.cdef [[
-    void X509_free(void *certificate);
+    void bl_lua_ffi_tls_free_x509(void *certificate);
 ]]
 
 local _M = { version = require("resty.core.base").version }
@@ -37,7 +37,7 @@ function _M.get_verify_cert()
     if certificate == nil then
         return failure()
     end
-    return ffi.gc(certificate, C.X509_free)
+    return ffi.gc(certificate, C.bl_lua_ffi_tls_free_x509)
 end
 
 return _M

@@ -169,15 +169,22 @@ void bl_socket_close_list(bl_link *sockets)
     }
 }
 
+bl_socket *bl_socket_of_handle(void *data)
+{
+    const handle *h = data;
+
+    return BL_LIKELY(h != NULL && h->magic == HANDLE_MAGIC) ? h->socket : NULL;
+}
+
 bl_socket *bl_socket_any(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_rawgeti(L, 1, 1);
-    handle *h = lua_touserdata(L, -1);
-    if (BL_UNLIKELY(h == NULL || h->magic != HANDLE_MAGIC))
+    bl_socket *s = bl_socket_of_handle(lua_touserdata(L, -1));
+    if (BL_UNLIKELY(s == NULL))
         luaL_argerror(L, 1, "socket expected");
     lua_pop(L, 1);
-    return h->socket;
+    return s;
 }
 
 bl_socket *bl_socket_check(lua_State *L)

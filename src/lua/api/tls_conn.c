@@ -211,3 +211,8 @@ void *bl_lua_ffi_tls_verify_cert(const char **error)
     X509_up_ref(tls->unverified);
     return tls->unverified;
 }
+
+void bl_lua_ffi_tls_free_x509(void *certificate)
+{
+    X509_free(certificate);
+}

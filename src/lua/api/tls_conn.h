@@ -45,5 +45,6 @@ const char *bl_lua_ffi_tls_set_verify_result(int result);
 int bl_lua_ffi_tls_get_verify_result(const char **error);
 /* Its certificate, an X509 * that is the caller's; NULL and *error. */
 void *bl_lua_ffi_tls_verify_cert(const char **error);
+void bl_lua_ffi_tls_free_x509(void *certificate);
 
 #endif
