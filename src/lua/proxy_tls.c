@@ -19,8 +19,9 @@ typedef struct step {
     bl_lua_code *code;
     bl_run *run; /* that the handshake waits for */
     bl_conn *conn;
+    const char *before; /* what the log said that the request was doing */
     uint32_t phase;
-    const char *name, *callback; /* in the log */
+    const char *name, *callback, *action; /* in the log */
 } step;
 
 bl_tls *bl_lua_proxy_tls_here(const char **error)
@@ -60,6 +61,7 @@ static bl_status end_run(bl_run *run)
         bl_debug(s->r->log, "%s: handler return value: %d, %s exit code: %d", s->name, code,
                  s->callback, ok);
     s->run = NULL;
+    bl_upstream_action(s->r->upstream, s->before);
     bl_run_free(run);
     return ok ? BL_OK : BL_ERROR;
 }
@@ -81,6 +83,8 @@ static bl_status run_hook(bl_conn *c, bl_tls_hook *hook)
     bl_run *run = bl_run_new(vm, s->r, s->phase, run_done);
     run->data = s;
     s->conn = c;
+    s->before = s->r->log->action;
+    bl_upstream_action(s->r->upstream, s->action);
     if (bl_lua_code_push(s->code, vm, s->r, run->entry->L) != 0) {
         run->outcome = BL_RUN_ERROR;
         return end_run(run);
@@ -115,10 +119,12 @@ static void begin(bl_upstream *u)
 {
     static const step certificate = {.phase = BL_LUA_PROXY_SSL_CERT,
                                      .name = "proxy_ssl_certificate_by_lua",
-                                     .callback = "cert cb"};
+                                     .callback = "cert cb",
+                                     .action = "loading proxy ssl certificate by lua"};
     static const step verify = {.phase = BL_LUA_PROXY_SSL_VERIFY,
                                 .name = "proxy_ssl_verify_by_lua",
-                                .callback = "cert verify callback"};
+                                .callback = "cert verify callback",
+                                .action = "loading proxy ssl verify by lua"};
     const settings *conf = BL_LOC_SETTINGS(u->r, bl_lua_proxy_tls_module);
 
     if (conf->certificate)
