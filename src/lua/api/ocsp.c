@@ -23,18 +23,23 @@ static const char *say(const char *format, ...)
     return message;
 }
 
-/* A chain whose second certificate is the first one's issuer's; NULL and *error. */
-static chain_t *pair_of(const char *data, size_t len, const char **error)
+static bool has_issuer(const chain_t *chain, const char **error)
 {
-    chain_t *chain = bl_lua_ffi_tls_parse_cert(data, len, false, error);
-
-    if (chain == NULL)
-        return NULL;
     if (sk_X509_num(chain) < 2)
         *error = "no issuer certificate in chain";
     else if (X509_check_issued(sk_X509_value(chain, 1), sk_X509_value(chain, 0)) != X509_V_OK)
         *error = "issuer certificate not next to leaf";
     else
+        return true;
+    return false;
+}
+
+/* A chain that holds its issuer; NULL and *error. */
+static chain_t *pair_of(const char *data, size_t len, const char **error)
+{
+    chain_t *chain = bl_lua_ffi_tls_parse_cert(data, len, false, error);
+
+    if (chain == NULL || has_issuer(chain, error))
         return chain;
     bl_lua_ffi_tls_free_cert(chain);
     return NULL;
@@ -43,14 +48,14 @@ static chain_t *pair_of(const char *data, size_t len, const char **error)
 const char *bl_lua_ffi_ocsp_responder(const char *data, size_t data_len, char *url, size_t *len)
 {
     const char *error = NULL;
-    chain_t *chain = pair_of(data, data_len, &error);
+    chain_t *chain = bl_lua_ffi_tls_parse_cert(data, data_len, false, &error);
     size_t room = *len;
 
     *len = 0;
     if (chain == NULL)
         return error;
     STACK_OF(OPENSSL_STRING) *urls = X509_get1_ocsp(sk_X509_value(chain, 0));
-    if (sk_OPENSSL_STRING_num(urls) > 0) {
+    if (sk_OPENSSL_STRING_num(urls) > 0 && has_issuer(chain, &error)) {
         const char *first = sk_OPENSSL_STRING_value(urls, 0);
         *len = BL_MIN(strlen(first), room);
         memcpy(url, first, *len);
