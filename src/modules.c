@@ -36,7 +36,9 @@
 #include "lua/api/shdict.h"
 #include "lua/api/socket_conf.h"
 #include "lua/balancer.h"
+#include "lua/handshake.h"
 #include "lua/module.h"
+#include "lua/proxy_tls.h"
 #include "http/upstream/peers.h"
 #include "process/core.h"
 #include "process/features.h"
@@ -58,6 +60,8 @@ static bl_module *const http_modules[] = {
     &bl_lua_shdict_module,
     &bl_lua_socket_module,
     &bl_lua_balancer_module,
+    &bl_lua_handshake_module,
+    &bl_lua_proxy_tls_module,
     &bl_access_module,
     &bl_auth_basic_module,
     &bl_auth_request_module,

@@ -38,6 +38,16 @@ void bl_tls_server_hook(bl_tls_server *server, int at, bl_tls_hook *hook)
         tail = &(*tail)->next;
     hook->next = NULL;
     *tail = hook;
+    if (at == BL_TLS_AT_SESSION)
+        bl_tls_session_callbacks(server->ctx);
+}
+
+void bl_tls_server_store(bl_tls_server *server,
+                         void (*store)(bl_conn *c, SSL_SESSION *session, void *data), void *data)
+{
+    server->store = store;
+    server->store_data = data;
+    bl_tls_session_callbacks(server->ctx);
 }
 
 static bl_status ask(bl_conn *c, bl_tls_hook *hook)
@@ -52,12 +62,15 @@ static bl_status ask(bl_conn *c, bl_tls_hook *hook)
     return hook->run(c, hook);
 }
 
-/* Asks them in order; goes on behind the one that has answered meanwhile. */
-static bl_status ask_all(bl_conn *c, bl_tls_hook *first)
+/* Asks them in order; goes on behind the one that has answered meanwhile. Once in a handshake, for
+ * there may be a second hello (HelloRetryRequest). */
+static bl_status ask_all(bl_conn *c, int at, bl_tls_hook *first)
 {
     bl_tls *tls = c->tls;
     bl_tls_hook *hook = tls->answered ? tls->hook : first;
 
+    if (tls->asked & 1u << at)
+        return BL_OK;
     for (; hook; hook = hook->next) {
         bl_status status = ask(c, hook);
         tls->parked = status == BL_AGAIN;
@@ -65,6 +78,7 @@ static bl_status ask_all(bl_conn *c, bl_tls_hook *first)
             return status;
     }
     tls->hook = NULL;
+    tls->asked |= 1u << at;
     return BL_OK;
 }
 
@@ -116,17 +130,61 @@ static void select_server(bl_conn *c)
     tls->selected = true;
 }
 
+bl_str bl_tls_hello_session(SSL *ssl)
+{
+    const unsigned char *id;
+    size_t len = SSL_client_hello_get0_session_id(ssl, &id);
+
+    return len ? bl_str_of((const char *)id, len) : BL_STR_NONE;
+}
+
+/* supported_versions: a list (1 byte of length) of versions. RFC 8446 section 4.2.1. */
+static bool wants_v1_3(SSL *ssl)
+{
+    const unsigned char *p;
+    size_t len;
+
+    if (SSL_get_options(ssl) & SSL_OP_NO_TLSv1_3 ||
+        (SSL_get_max_proto_version(ssl) && SSL_get_max_proto_version(ssl) < TLS1_3_VERSION) ||
+        !SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_supported_versions, &p, &len))
+        return false;
+    for (size_t i = 1; i + 1 < len; i += 2) {
+        if ((p[i] << 8 | p[i + 1]) == TLS1_3_VERSION)
+            return true;
+    }
+    return false;
+}
+
+/* Will the server have to know the session? A ticket would hold all of it. */
+static bool asks_for_session(SSL *ssl)
+{
+    const unsigned char *p;
+    size_t len;
+    bool ticket = !(SSL_get_options(ssl) & SSL_OP_NO_TICKET) &&
+                  SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_session_ticket, &p, &len) && len;
+
+    return !ticket && bl_tls_hello_session(ssl).len && !wants_v1_3(ssl);
+}
+
+static bl_status ask_about_hello(bl_conn *c)
+{
+    const bl_tls *tls = c->tls;
+    bl_tls_hook *const *hooks = tls->initial->hooks;
+    bl_status status = ask_all(c, BL_TLS_AT_HELLO, hooks[BL_TLS_AT_HELLO]);
+
+    if (status == BL_OK && hooks[BL_TLS_AT_SESSION] && asks_for_session(tls->ssl))
+        status = ask_all(c, BL_TLS_AT_SESSION, hooks[BL_TLS_AT_SESSION]);
+    return status;
+}
+
 int bl_tls_on_hello(SSL *ssl, int *alert, void *unused BL_UNUSED)
 {
     bl_conn *c = bl_tls_conn(ssl);
     bl_tls *tls = c->tls;
-    bool again = tls->selected && tls->hook == NULL;
 
-    if (again)
-        return SSL_CLIENT_HELLO_SUCCESS; /* the second one, after HelloRetryRequest */
     if (!tls->selected)
         select_server(c);
-    bl_status status = ask_all(c, tls->server->hooks[BL_TLS_AT_HELLO]);
+    bl_status status = ask_about_hello(c);
     if (status == BL_OK && tls->server->reject) {
         *alert = SSL_AD_UNRECOGNIZED_NAME;
         return SSL_CLIENT_HELLO_ERROR;
@@ -140,9 +198,60 @@ int bl_tls_on_hello(SSL *ssl, int *alert, void *unused BL_UNUSED)
 int bl_tls_on_certificate(SSL *ssl, void *unused BL_UNUSED)
 {
     bl_conn *c = bl_tls_conn(ssl);
-    bl_status status = ask_all(c, c->tls->server->hooks[BL_TLS_AT_CERTIFICATE]);
+    const bl_tls *tls = c->tls;
+    bl_tls_hook *hook = (tls->server ? tls->server->hooks : tls->own)[BL_TLS_AT_CERTIFICATE];
+    bl_status status = ask_all(c, BL_TLS_AT_CERTIFICATE, hook);
 
     return status == BL_AGAIN ? -1 : status == BL_OK;
+}
+
+/* ------------------------------------------------------------- the peer's certificate */
+
+static int accept_any(int ok BL_UNUSED, X509_STORE_CTX *store BL_UNUSED)
+{
+    return 1;
+}
+
+void bl_tls_conn_hook(bl_conn *c, int at, bl_tls_hook *hook)
+{
+    bl_tls *tls = c->tls;
+
+    hook->next = tls->own[at];
+    tls->own[at] = hook;
+    if (at == BL_TLS_AT_CERTIFICATE)
+        SSL_set_cert_cb(tls->ssl, bl_tls_on_certificate, NULL);
+    else
+        SSL_set_verify(tls->ssl, SSL_VERIFY_PEER, accept_any);
+}
+
+void bl_tls_conn_skip_verify(bl_conn *c)
+{
+    c->tls->skip_verify = true;
+}
+
+/* OpenSSL asks again when a hook had to wait; it has verified nothing then. */
+int bl_tls_on_verify(X509_STORE_CTX *store, void *unused BL_UNUSED)
+{
+    SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+    bl_conn *c = bl_tls_conn(ssl);
+    bl_tls *tls = c->tls;
+    int verified = 1;
+
+    if (!tls->answered && !tls->skip_verify) {
+        verified = X509_verify_cert(store);
+        tls->verify_result = X509_STORE_CTX_get_error(store);
+    }
+    if (tls->own[BL_TLS_AT_VERIFY] == NULL)
+        return verified;
+    tls->unverified = X509_STORE_CTX_get0_cert(store);
+    bl_status status = ask_all(c, BL_TLS_AT_VERIFY, tls->own[BL_TLS_AT_VERIFY]);
+    if (status == BL_AGAIN) {
+        SSL_set_retry_verify(ssl);
+        return 1;
+    }
+    tls->unverified = NULL;
+    X509_STORE_CTX_set_error(store, tls->verify_result);
+    return status == BL_OK;
 }
 
 /* ------------------------------------------------------------- the handshake */
@@ -204,6 +313,7 @@ static void advance(bl_conn *c)
     int error = rc == 1 ? SSL_ERROR_NONE : SSL_get_error(tls->ssl, rc);
     bl_status flushed = bl_tls_bio_flush(c);
 
+    bl_debug(&c->log, "SSL_do_handshake: %d", rc);
     tls->established = rc == 1;
     if (rc != 1 &&
         (error == SSL_ERROR_SSL || error == SSL_ERROR_SYSCALL || error == SSL_ERROR_ZERO_RETURN)) {

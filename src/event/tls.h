@@ -26,6 +26,15 @@ typedef struct bl_tls_hook bl_tls_hook;
 /* Which settings serve the name that the client hello asks for; NULL: those given to accept. */
 typedef bl_tls_server *(*bl_tls_select_fn)(bl_conn *c, bl_str server_name);
 
+/* Where in a handshake hooks are asked; see below. */
+enum {
+    BL_TLS_AT_HELLO,       /* the client hello is there */
+    BL_TLS_AT_SESSION,     /* the client asks to resume a session that the server is to know */
+    BL_TLS_AT_CERTIFICATE, /* a certificate of ours is needed */
+    BL_TLS_AT_VERIFY,      /* the peer's has come, on connections that we opened */
+    BL_TLS_HOOKS
+};
+
 /* c->tls of a connection that speaks TLS. */
 struct bl_tls {
     SSL *ssl;
@@ -35,14 +44,21 @@ struct bl_tls {
     bool in_early_data; /* bytes may be replays: the handshake is not over (RFC 8446 section 8) */
     void (*done)(bl_conn *c, bool ok);
     bl_tls_select_fn select;
-    void *data; /* of hooks */
+    void *data;                    /* of hooks … */
+    void (*forget)(void *data);    /* … and its end, with the connection's; NULL: it needs none */
+    SSL_SESSION *given;            /* by a hook of BL_TLS_AT_SESSION, to be resumed */
+    int verify_result;             /* of the peer's certificate, for hooks of BL_TLS_AT_VERIFY */
+    X509 *unverified;              /* that certificate, while they run */
 
     /* The rest is this room's. */
     const char *action; /* the log's, before the handshake */
-    bl_tls_hook *hook;  /* being asked */
-    bl_status answer;   /* of the hook that kept us waiting */
+    bl_tls_hook *own[BL_TLS_HOOKS]; /* of this connection alone */
+    unsigned asked;                 /* bits: stages whose hooks have all answered */
+    bl_tls_hook *hook;              /* being asked */
+    bl_status answer;               /* of the hook that kept us waiting */
     bool answered;
-    bool parked; /* waits for bl_tls_resume */
+    bool parked;      /* waits for bl_tls_resume */
+    bool skip_verify; /* OpenSSL's own */
     bool selected;
     bool established;  /* OpenSSL is through; perhaps not all is sent */
     bool early_end;    /* all early data was read */
@@ -77,8 +93,10 @@ void bl_tls_begin(bl_conn *c, bl_str name, SSL_SESSION *session);
 const char *bl_tls_verify_error(bl_conn *c, bl_str name);
 
 /* The server name of a client hello that is being read (RFC 6066 section 3); empty: none. Only
- * while hooks of BL_TLS_AT_HELLO run. */
+ * while hooks of BL_TLS_AT_HELLO or BL_TLS_AT_SESSION run, or are waited for. */
 bl_str bl_tls_hello_name(SSL *ssl);
+/* The OCSP response that the server shows, in DER; copied. False: no memory. */
+bool bl_tls_staple(bl_conn *c, bl_str response);
 /* The connection of an SSL. */
 bl_conn *bl_tls_conn(const SSL *ssl);
 
@@ -129,13 +147,15 @@ extern const bl_type bl_tls_passwords;
 /* Is this a word of a session_cache setting? */
 bool bl_tls_session_cache_valid(bl_str word);
 
-/* --- hooks: others' words in a handshake (certificates by variable, ssl_certificate_by_lua) --- */
-
-enum {
-    BL_TLS_AT_HELLO,       /* the client hello is there and its server selected */
-    BL_TLS_AT_CERTIFICATE, /* a certificate is needed */
-    BL_TLS_HOOKS
-};
+/* --- hooks: others' words in a handshake (certificates by variable, ssl_certificate_by_lua) ---
+ *
+ * Those of BL_TLS_AT_HELLO and BL_TLS_AT_SESSION are the initial server's, those of
+ * BL_TLS_AT_CERTIFICATE the selected one's. A connection that we open has hooks of its own.
+ *
+ * Sessions: OpenSSL can't wait when it looks for one. But the session's id stands in the client
+ * hello, where it can: so hooks of BL_TLS_AT_SESSION run then, and what they found is handed out
+ * when OpenSSL asks. TLS 1.3 sessions have no id that a server would look up: they don't get there.
+ */
 
 struct bl_tls_hook {
     bl_tls_hook *next;
@@ -149,6 +169,17 @@ struct bl_tls_hook {
 
 /* At configuration time; hooks run in the order they were added. */
 void bl_tls_server_hook(bl_tls_server *server, int at, bl_tls_hook *hook);
+/* Between bl_tls_prepare and bl_tls_begin. With BL_TLS_AT_VERIFY the handshake fails when the hook
+ * says so; what it leaves in tls->verify_result is the verdict on the certificate. OpenSSL's own
+ * one stands there before, unless `skip_default`. */
+void bl_tls_conn_hook(bl_conn *c, int at, bl_tls_hook *hook);
+void bl_tls_conn_skip_verify(bl_conn *c);
+/* Sessions that may be resumed by their id are handed to `store` (its connection's handshake is
+ * about to end), which does not keep the reference, and to no cache. */
+void bl_tls_server_store(bl_tls_server *server,
+                         void (*store)(bl_conn *c, SSL_SESSION *session, void *data), void *data);
+/* The session id of a client hello that is being read; empty: none. */
+bl_str bl_tls_hello_session(SSL *ssl);
 /* From the loop, not from within the hook. May call `done`. */
 void bl_tls_resume(bl_conn *c, bl_status answer);
 

@@ -160,17 +160,22 @@ static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *o
     return SSL_TLSEXT_ERR_OK;
 }
 
+bool bl_tls_staple(bl_conn *c, bl_str response)
+{
+    unsigned char *copy = OPENSSL_memdup(response.p, response.len);
+
+    return copy && SSL_set_tlsext_status_ocsp_resp(c->tls->ssl, copy, (long)response.len) == 1;
+}
+
 static int staple(SSL *ssl, void *unused BL_UNUSED)
 {
-    const bl_tls_server *server = bl_tls_conn(ssl)->tls->server;
+    bl_conn *c = bl_tls_conn(ssl);
+    bl_str response = c->tls->server->staple;
+    const unsigned char *set;
 
-    if (server->staple.len == 0)
-        return SSL_TLSEXT_ERR_NOACK;
-    unsigned char *copy = OPENSSL_memdup(server->staple.p, server->staple.len);
-    if (copy == NULL)
-        return SSL_TLSEXT_ERR_NOACK;
-    SSL_set_tlsext_status_ocsp_resp(ssl, copy, (long)server->staple.len);
-    return SSL_TLSEXT_ERR_OK;
+    if (SSL_get_tlsext_status_ocsp_resp(ssl, &set) > 0)
+        return SSL_TLSEXT_ERR_OK; /* by a hook */
+    return response.len && bl_tls_staple(c, response) ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
 }
 
 static bool read_staple(bl_conf *cf, const bl_conf_node *node, bl_tls_server *server,
@@ -243,6 +248,7 @@ bl_tls_client *bl_tls_client_new(bl_conf *cf, const bl_conf_node *node, const bl
     client->verify = s->verify;
     if (client->ctx == NULL)
         return NULL;
+    SSL_CTX_set_cert_verify_callback(client->ctx, bl_tls_on_verify, NULL);
     /* The verdict is asked for with bl_tls_verify_error, when the name is known. */
     SSL_CTX_set_verify(client->ctx, s->verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, accept_any);
     if (s->alpn.len &&

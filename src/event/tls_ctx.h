@@ -17,6 +17,8 @@ struct bl_tls_server {
         *ticket_keys; /* bl_tls_ticket_key, the first encrypts; NULL: the library's or shared */
     bl_str staple;    /* a DER OCSP response; empty: none */
     bl_tls_hook *hooks[BL_TLS_HOOKS];
+    void (*store)(bl_conn *c, SSL_SESSION *session, void *data); /* instead of the cache */
+    void *store_data;
 };
 
 struct bl_tls_client {
@@ -31,6 +33,11 @@ int bl_tls_ctx_server_slot(void);
 /* tls.c: callbacks that every server's SSL_CTX has. */
 int bl_tls_on_hello(SSL *ssl, int *alert, void *nothing);
 int bl_tls_on_certificate(SSL *ssl, void *nothing);
+/* … and every client's. */
+int bl_tls_on_verify(X509_STORE_CTX *store, void *nothing);
+
+/* tls_session.c: OpenSSL asks and tells us about sessions from now on. */
+void bl_tls_session_callbacks(SSL_CTX *ctx);
 
 /* tls_session.c: caches and tickets as the settings ask for them. False: an error was reported. */
 bool bl_tls_session_setup(bl_conf *cf, const bl_conf_node *node, bl_tls_server *server,

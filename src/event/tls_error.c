@@ -90,13 +90,25 @@ static bool is_our_fault(unsigned long code)
     }
 }
 
+/* What our own hooks have said about a peer that we chose. */
+static bool is_our_verdict(unsigned long code)
+{
+    int reason = ERR_GET_REASON(code);
+
+    return ERR_GET_LIB(code) == ERR_LIB_SSL &&
+           (reason == SSL_R_CERTIFICATE_VERIFY_FAILED || reason == SSL_R_CALLBACK_FAILED ||
+            reason == SSL_R_CERT_CB_ERROR);
+}
+
 static bl_log_level level_of(const bl_conn *c)
 {
     unsigned long code = ERR_peek_error();
 
     if (code != 0 && is_our_fault(code))
         return BL_LOG_CRIT;
-    return c->listener ? BL_LOG_INFO : BL_LOG_ERR;
+    if (c->listener)
+        return BL_LOG_INFO;
+    return is_our_verdict(code) ? BL_LOG_CRIT : BL_LOG_ERR;
 }
 
 void bl_tls_error_log(bl_conn *c, const char *what)

@@ -243,6 +243,9 @@ static void tls_close(bl_conn *c)
 
     if (tls->parked && tls->hook->cancel)
         tls->hook->cancel(c, tls->hook);
+    if (tls->forget)
+        tls->forget(tls->data);
+    SSL_SESSION_free(tls->given);
     /* A connection that ended without close_notify has a good session all the same. */
     if (tls->handshaked)
         SSL_set_shutdown(tls->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);

@@ -68,12 +68,15 @@ static bl_tls_server *server_of(const SSL *ssl)
 static int store_session(SSL *ssl, SSL_SESSION *session)
 {
     static unsigned char der[SESSION_MAX];
-    const bl_tls_sessions *shared = server_of(ssl)->sessions;
+    const bl_tls_server *server = server_of(ssl);
+    const bl_tls_sessions *shared = server->sessions;
     unsigned char *end = der;
     unsigned id_len;
     bool ticket = SSL_version(ssl) == TLS1_3_VERSION && !(SSL_get_options(ssl) & SSL_OP_NO_TICKET);
-    int len = ticket ? 0 : i2d_SSL_SESSION(session, NULL);
 
+    if (server->store)
+        server->store(bl_tls_conn(ssl), session, server->store_data);
+    int len = ticket || server->store || !shared ? 0 : i2d_SSL_SESSION(session, NULL);
     if (len <= 0 || len > SESSION_MAX)
         return 0; /* a ticket holds the whole session */
     i2d_SSL_SESSION(session, &end);
@@ -93,9 +96,14 @@ static SSL_SESSION *find_session(SSL *ssl, const unsigned char *id, int id_len, 
 {
     static char der[SESSION_MAX];
     const bl_tls_sessions *shared = server_of(ssl)->sessions;
+    bl_tls *tls = bl_tls_conn(ssl)->tls;
+    SSL_SESSION *given = tls->given;
     bl_dict_value value;
 
     *copy = 0;
+    tls->given = NULL;
+    if (given || shared == NULL)
+        return given;
     if (bl_dict_get(shared->dict, bl_str_of((const char *)id, (size_t)id_len), bl_now_ms(), der,
                     sizeof der, &value) != BL_DICT_OK)
         return NULL;
@@ -111,6 +119,13 @@ static void remove_session(SSL_CTX *ctx, SSL_SESSION *session)
 
     if (server && server->sessions && server->sessions->dict && id_len)
         bl_dict_delete(server->sessions->dict, bl_str_of((const char *)id, id_len));
+}
+
+void bl_tls_session_callbacks(SSL_CTX *ctx)
+{
+    SSL_CTX_sess_set_new_cb(ctx, store_session);
+    SSL_CTX_sess_set_get_cb(ctx, find_session);
+    SSL_CTX_sess_set_remove_cb(ctx, remove_session);
 }
 
 static bool init_zone(bl_zone *zone, void *before)
@@ -350,9 +365,7 @@ static bool share(bl_conf *cf, bl_tls_server *server, const cache_words *words, 
     }
     server->sessions = zone->data;
     server->sessions->timeout_ms = BL_MAX(server->sessions->timeout_ms, (uint64_t)timeout * 1000);
-    SSL_CTX_sess_set_new_cb(server->ctx, store_session);
-    SSL_CTX_sess_set_get_cb(server->ctx, find_session);
-    SSL_CTX_sess_set_remove_cb(server->ctx, remove_session);
+    bl_tls_session_callbacks(server->ctx);
     return true;
 }
 

@@ -13,6 +13,7 @@ typedef struct bl_server bl_server;
 typedef struct bl_location bl_location;
 typedef struct bl_value bl_value;
 typedef struct bl_variable bl_variable;
+struct bl_upstream;
 typedef struct bl_http_core_server bl_http_core_server;
 typedef struct bl_http_core_location bl_http_core_location;
 
@@ -112,6 +113,8 @@ struct bl_location {
     int late_filters;      /* index of the first that is late */
     bl_handler_fn content; /* the one content handler (proxy_pass, content_by_lua, …), or NULL */
     bl_handler *log;       /* log handlers, end with run == NULL */
+    /* A handshake with an upstream is about to begin: what the connection alone needs is added. */
+    void (*upstream_tls)(struct bl_upstream *u);
     uint32_t limit_except; /* methods that are let through; the others get limit_except_loc */
     bl_location *limit_except_loc;
 };

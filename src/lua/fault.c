@@ -9,6 +9,8 @@ bl_log *bl_lua_log(void)
 {
     if (bl_lua_now.request)
         return bl_lua_now.request->log;
+    if (bl_lua_now.task)
+        return bl_run_log(bl_lua_now.task->run);
     return bl_lua_now.vm ? bl_lua_now.vm->log : &bl_log_process;
 }
 
@@ -126,6 +128,7 @@ static const char *kind_of(const bl_task *task)
     case BL_LUA_BODY_FILTER:
     case BL_LUA_LOG:
     case BL_LUA_BALANCER:
+    case BL_LUA_SSL_SESSION_STORE:
         return "failed to run ";
     case BL_LUA_INIT:
     case BL_LUA_INIT_WORKER:
@@ -134,6 +137,14 @@ static const char *kind_of(const bl_task *task)
     default:
         return "lua entry thread aborted: runtime error: ";
     }
+}
+
+/* Log watchers know this one by a shorter name. */
+static const char *name_of(uint32_t phase)
+{
+    const char *name = bl_lua_phase_context(phase);
+
+    return phase == BL_LUA_SSL_SESSION_STORE ? name + strlen("ssl_") : name;
 }
 
 void bl_fault_report(bl_task *task)
@@ -150,8 +161,8 @@ void bl_fault_report(bl_task *task)
     else if (*kind == 'l')
         bl_log_write(BL_LOG_ERR, log, 0, "%s%s\n%s", kind, text, trace);
     else if (*kind)
-        bl_log_write(BL_LOG_ERR, log, 0, "%s%s: %s\n%s", kind,
-                     bl_lua_phase_context(task->run->phase), text, trace);
+        bl_log_write(BL_LOG_ERR, log, 0, "%s%s: %s\n%s", kind, name_of(task->run->phase), text,
+                     trace);
     else
         bl_log_write(BL_LOG_ERR, log, 0, "%s_by_lua error: %s\n%s",
                      bl_lua_phase_word(task->run->phase), text, trace);

@@ -201,6 +201,13 @@ bl_run *bl_run_new(bl_lua_vm *vm, bl_request *r, uint32_t phase, void (*done)(bl
     return run;
 }
 
+bl_log *bl_run_log(const bl_run *run)
+{
+    if (run->request)
+        return run->request->log;
+    return run->log ? run->log : run->vm->log;
+}
+
 static void kill_tasks(bl_run *run)
 {
     run->over = true;

@@ -177,6 +177,9 @@ struct bl_run {
      * given back by the one who started it: bl_run_free. */
     void (*done)(bl_run *run);
     void *data;
+    bl_conn *conn;               /* whose handshake it is for, without a request; NULL: none */
+    const bl_location *location; /* whose settings count, without a request; NULL: http{}'s */
+    bl_log *log;                 /* without a request; NULL: the VM's */
     const char *origin; /* for the log, without a request: "client: …"; NULL: nobody's */
     int ctx_ref;        /* of its ngx.ctx, without a request */
     bl_link sockets; /* bl_socket.link: its own, without a request; not made until there is one */
@@ -192,6 +195,9 @@ bool bl_run_start(bl_run *run, int args);
 void bl_run_end(bl_run *run, bl_outcome outcome, int status);
 /* Also kills what is left of it; `done` is not called any more. Not from within itself. */
 void bl_run_free(bl_run *run);
+
+/* Where it logs. */
+bl_log *bl_run_log(const bl_run *run);
 
 /* Number of values that the entry returned; they stand on run->entry->L until bl_run_free. */
 static inline int bl_run_results(const bl_run *run)

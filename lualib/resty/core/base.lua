@@ -7,6 +7,8 @@ local new_tab = require "table.new"
 local clear_tab = require "table.clear"
 
 local ffi_new = ffi.new
+local ffi_cast = ffi.cast
+local band = bit.band
 local tonumber = tonumber
 local ok_values = { http = true }
 
@@ -42,11 +44,22 @@ function _M.allows_subsystem(...)
     error("unsupported subsystem: http", 3)
 end
 
+ffi.cdef[[
+    typedef struct ngx_http_request_s ngx_http_request_t;
+]]
+
+local request_type = ffi.typeof("ngx_http_request_t *")
+local HANDSHAKES = 0x5c00 -- phases of handshakes with clients
+
+--- What C functions of the names that other libraries know take for a request: in handshakes, where
+-- there is none yet, something all the same.
 ---@return cdata? request the current request; nil without one
 function _M.get_request()
     local request = here.request
     if request ~= nil then
-        return request
+        return ffi_cast(request_type, request)
+    elseif band(here.phase, HANDSHAKES) ~= 0 then
+        return ffi_cast(request_type, here.task)
     end
 end
 

@@ -8,6 +8,7 @@ local ctxs = package.loaded["bulan.ctxs"]
 
 ffi.cdef[[
     int bl_lua_ffi_ctx_get(void);
+    int bl_lua_ffi_ctx_before(void);
     void bl_lua_ffi_ctx_set(int ref);
     int bl_lua_ffi_is_subrequest(void);
     int bl_lua_ffi_headers_sent(void);
@@ -18,17 +19,30 @@ ffi.cdef[[
 package.loaded["bulan.ctxs"] = nil
 
 local C = ffi.C
+local pairs = pairs
 local ngx, error, rawset, setmetatable, tonumber, type = ngx, error, rawset, setmetatable, tonumber, type
 local ref_in_table = base.ref_in_table
 
-local function get_ctx()
+-- A request begins with what the handshake of its connection has left.
+local function new_ctx()
+    local before = C.bl_lua_ffi_ctx_before()
+    local ctx = {}
+    if before > 0 then
+        for key, value in pairs(ctxs[before]) do
+            ctx[key] = value
+        end
+    end
+    return ctx
+end
+
+local function get_ctx(own)
     local ref = C.bl_lua_ffi_ctx_get()
     if ref > 0 then
         return ctxs[ref]
     elseif ref < 0 then
         error("no request ctx found", 3)
     end
-    local ctx = {}
+    local ctx = own or new_ctx()
     C.bl_lua_ffi_ctx_set(ref_in_table(ctxs, ctx))
     return ctx
 end
@@ -83,3 +97,13 @@ setmetatable(ngx, {
         end
     end,
 })
+
+--- The current ngx.ctx; a new one is made of `own` where it is given.
+---@param own table?
+---@return table ctx
+local function get_ctx_table(own)
+    local ctx = get_ctx(own)
+    return ctx
+end
+
+return { get_ctx_table = get_ctx_table }

@@ -17,6 +17,8 @@ local methods = package.loaded["bulan.socket"]
 local session_type = ffi.typeof("struct bl_tls_session *")
 local handshake = methods.sslhandshake
 local get_session = methods.getsslsession
+local get_pointer = methods.getsslpointer
+local get_ctx = methods.getsslctx
 
 -- A light userdata is a session that we now own.
 local function own(session, err)
@@ -35,6 +37,21 @@ end
 
 function methods.getsslsession(self)
     return own(get_session(self))
+end
+
+local function as_cdata(pointer, err)
+    if pointer then
+        return ffi_cast("void *", pointer)
+    end
+    return pointer, err
+end
+
+function methods.getsslpointer(self)
+    return as_cdata(get_pointer(self))
+end
+
+function methods.getsslctx(self)
+    return as_cdata(get_ctx(self))
 end
 
 --- A socket that is connected already.

@@ -34,8 +34,14 @@ void bl_upstream_tls_begin(bl_upstream *u, void (*done)(bl_conn *c, bool ok))
     bl_str name = bl_upstream_tls_name(u);
     SSL_SESSION *session = tls->session_reuse ? u->choice.peer->tls_session : NULL;
 
-    bl_tls_connect(u->link->conn, tls->client,
-                   tls->server_name && may_be_asked_for(name) ? name : BL_STR_NONE, session, done);
+    bl_conn *c = u->link->conn;
+    if (!bl_tls_prepare(c, tls->client, done)) {
+        done(c, false);
+        return;
+    }
+    if (u->r->loc->upstream_tls)
+        u->r->loc->upstream_tls(u);
+    bl_tls_begin(c, tls->server_name && may_be_asked_for(name) ? name : BL_STR_NONE, session);
 }
 
 bool bl_upstream_tls_verified(bl_upstream *u)

@@ -2,6 +2,7 @@
 #include "http/escape.h"
 #include "lua/api/args.h"
 #include "lua/ctx.h"
+#include "lua/fault.h"
 
 /* ------------------------------------------------------------- exit */
 
@@ -16,9 +17,7 @@ static int l_exit(lua_State *L)
     bl_lua_gate(L, EXIT_PHASES);
     if (status == -2 || status == -4)
         return luaL_error(L, "bad argument to 'ngx.exit': does not accept NGX_AGAIN or NGX_DONE");
-    bl_request *r = bl_lua_now.request;
-    if (r)
-        bl_debug(r->log, "lua exit with code %d", status);
+    bl_debug(bl_lua_log(), "lua exit with code %d", status);
     return bl_task_end(L, BL_RUN_EXIT, status);
 }
 

@@ -1,5 +1,6 @@
 #include "lua/api/ctx.h"
 #include "lua/ctx.h"
+#include "lua/handshake.h"
 
 int bl_lua_ffi_ctx_get(void)
 {
@@ -8,6 +9,13 @@ int bl_lua_ffi_ctx_get(void)
     if (BL_LIKELY(ctx != NULL))
         return ctx->ctx_ref;
     return bl_lua_now.task ? bl_lua_now.task->run->ctx_ref : -1;
+}
+
+int bl_lua_ffi_ctx_before(void)
+{
+    const bl_request *r = bl_lua_now.request;
+
+    return r ? bl_lua_handshake_ctx(bl_lua_now.vm, r->conn) : 0;
 }
 
 void bl_lua_ffi_ctx_set(int ref)

@@ -8,6 +8,9 @@
 
 /* The place of the current table: 0: none so far; -1: there can be none (init). */
 int bl_lua_ffi_ctx_get(void);
+/* The place of the table that the connection's handshake has left, for a request's to begin as a
+ * copy of; 0: none. */
+int bl_lua_ffi_ctx_before(void);
 /* Remembers it; the place that was used before is given back by the caller. */
 void bl_lua_ffi_ctx_set(int ref);
 

@@ -171,15 +171,22 @@ void bl_socket_close_list(bl_link *sockets)
     }
 }
 
+bl_socket *bl_socket_of_handle(void *data)
+{
+    const handle *h = data;
+
+    return BL_LIKELY(h != NULL && h->magic == HANDLE_MAGIC) ? h->socket : NULL;
+}
+
 bl_socket *bl_socket_any(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_rawgeti(L, 1, 1);
-    handle *h = lua_touserdata(L, -1);
-    if (BL_UNLIKELY(h == NULL || h->magic != HANDLE_MAGIC))
+    bl_socket *s = bl_socket_of_handle(lua_touserdata(L, -1));
+    if (BL_UNLIKELY(s == NULL))
         luaL_argerror(L, 1, "socket expected");
     lua_pop(L, 1);
-    return h->socket;
+    return s;
 }
 
 bl_socket *bl_socket_check(lua_State *L)
@@ -249,8 +256,10 @@ bl_lua_vm *bl_socket_vm(const bl_socket *s)
 bl_log *bl_socket_log_of(const bl_socket *s)
 {
     if (bl_lua_now.task)
-        return bl_lua_now.request ? bl_lua_now.request->log : bl_lua_now.vm->log;
-    return s->request ? s->request->log : bl_socket_vm(s)->log;
+        return bl_run_log(bl_lua_now.task->run);
+    if (s->request)
+        return s->request->log;
+    return s->run ? bl_run_log(s->run) : s->vm->log;
 }
 
 static char *describe(void *data, char *at, char *end)

@@ -163,6 +163,8 @@ bl_socket *bl_socket_push(lua_State *L, const bl_socket_source *source, const ch
 bl_socket *bl_socket_check(lua_State *L);
 /* The same where the owner does not matter. */
 bl_socket *bl_socket_any(lua_State *L);
+/* The socket of a handle; NULL: it is none. */
+bl_socket *bl_socket_of_handle(void *handle);
 /* It belongs to the current request or run from now on. */
 void bl_socket_adopt(bl_socket *s);
 /* The VM it lives in. */
@@ -229,6 +231,9 @@ int bl_socket_l_settimeout(lua_State *L);
 int bl_socket_l_settimeouts(lua_State *L);
 void bl_socket_tls_methods(lua_State *L);
 void bl_socket_tls_free(bl_socket *s);
+/* The store (X509_STORE *, NULL: the configured one) serves the handshake to come. NULL, or why
+ * not. */
+const char *bl_socket_tls_trust(bl_socket *s, void *store);
 
 /* Writes what is left. For socket_write.c's on_write. */
 void bl_socket_go_on_writing(bl_socket *s);

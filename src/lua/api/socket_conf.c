@@ -12,6 +12,8 @@ static const void *settings_here(const bl_module *module)
 
     if (r)
         return r->loc->settings.of[BL_LOCATION][module->index];
+    if (bl_lua_now.task && bl_lua_now.task->run->location)
+        return bl_lua_now.task->run->location->settings.of[BL_LOCATION][module->index];
     const bl_http *http = bl_lua_now.vm->generation->http;
     return http->settings.of[BL_LOCATION][module->index];
 }

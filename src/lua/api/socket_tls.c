@@ -106,6 +106,21 @@ static int l_setclientcert(lua_State *L)
     return 1;
 }
 
+const char *bl_socket_tls_trust(bl_socket *s, void *store)
+{
+    if (s->conn == NULL || !bl_socket_is_open(s))
+        return "closed";
+    if (s->conn->tls)
+        return "ssl handshake already done; trusted store cannot be changed on an established "
+               "TLS connection";
+    tls_state *t = state_of(s);
+    X509_STORE_free(t->store);
+    t->store = store;
+    if (store)
+        X509_STORE_up_ref(t->store);
+    return NULL;
+}
+
 static int l_settrustedstore(lua_State *L)
 {
     int count = lua_gettop(L);
@@ -117,15 +132,11 @@ static int l_settrustedstore(lua_State *L)
                           "object), but seen %d",
                           count);
     bl_socket *s = bl_socket_check(L);
-    if (s->conn == NULL || !bl_socket_is_open(s))
-        return bl_socket_fail(L, "closed");
     if (!check_pointer(L, 2, "store", &store, &count))
         return count;
-    tls_state *t = state_of(s);
-    X509_STORE_free(t->store);
-    t->store = store;
-    if (store)
-        X509_STORE_up_ref(store);
+    const char *error = bl_socket_tls_trust(s, store);
+    if (error)
+        return bl_socket_fail(L, error);
     lua_pushboolean(L, true);
     return 1;
 }

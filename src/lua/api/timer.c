@@ -1,4 +1,5 @@
 #include "lua/api/timer.h"
+#include "lua/handshake.h"
 #include "lua/module.h"
 
 #include <stdio.h>
@@ -37,12 +38,12 @@ static char *copy(const char *text)
 static char *current_origin(void)
 {
     char text[512], peer[BL_ADDR_TEXT];
-    bl_request *r = bl_lua_now.request;
+    const bl_conn *c = bl_lua_handshake_conn();
 
-    if (r == NULL)
+    if (c == NULL)
         return copy(bl_lua_now.task->run->origin);
-    const bl_listener *listener = r->conn->listener;
-    size_t len = bl_addr_text(&r->conn->peer.sa, sizeof r->conn->peer, peer);
+    const bl_listener *listener = c->listener;
+    size_t len = bl_addr_text(&c->peer.sa, sizeof c->peer, peer);
     bl_str server = listener ? listener->text : BL_STR("");
     bl_log_put(text, text + sizeof text, ", client: %.*s, server: %.*s%c", (int)len, peer,
                BL_STR_ARG(server), 0);
