@@ -108,6 +108,7 @@ static const bl_directive directives[] = {
     MAIN("lua_max_running_timers", &bl_type_num, max_running_timers, "256"),
     MAIN("lua_thread_cache_max_entries", &bl_type_num, thread_cache, "1024"),
     MAIN("lua_malloc_trim", &bl_type_num, malloc_trim, "1000"),
+    MAIN("lua_worker_thread_vm_pool_size", &bl_type_num, thread_vms, "10"),
     MAIN("lua_capture_error_log", &bl_type_size, error_log_size, "0"),
     MAIN("lua_sa_restart", &bl_type_flag, sa_restart, "on"),
     MAIN("lua_load_resty_core", &bl_type_flag, load_resty_core, "on"),

@@ -40,7 +40,9 @@ struct bl_lua_vm {
     int ctxs;      /* array of ngx.ctx tables */
     int failed;    /* message handler of calls outside tasks */
     int64_t timers_pending, timers_running;
-    bl_link timers; /* pending ones: api/timer.c */
+    bl_link timers;     /* pending ones: api/timer.c */
+    bl_link thread_vms; /* idle ones: thread_vm.h */
+    int thread_vm_count; /* busy ones too */
     bool exiting;
     bool own; /* of one request: lua_code_cache off */
 };
@@ -60,6 +62,9 @@ void bl_lua_vm_drop(bl_lua_vm *vm);
 
 /* A table of ngx.ctx is not used any more. */
 void bl_lua_vm_unref_ctx(bl_lua_vm *vm, int ref);
+
+/* Lua's own libraries, the server's, and where a configuration has others, for a bare L. */
+void bl_lua_vm_libraries(lua_State *L, const bl_generation *g);
 
 /* From now on, assignments to globals that are not there yet are logged. */
 void bl_lua_vm_guard_globals(bl_lua_vm *vm);

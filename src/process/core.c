@@ -11,6 +11,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+enum {
+    THREADS_DEFAULT = 32, /* of the pool "default" */
+    QUEUE_DEFAULT = 65536,
+};
+
 /* -1: no number of workers. */
 static int64_t workers_of(bl_str value)
 {
@@ -170,21 +175,45 @@ static bool load_module(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_c
     return bl_conf_error(cf, node, 1, "the module \"%.*s\" is not available", BL_STR_ARG(name));
 }
 
-/* Threads are not needed for files here; the words are checked as they would be elsewhere. */
-static bool set_thread_pool(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_conf_node *node,
-                            void *field BL_UNUSED)
+bl_threads *bl_core_threads(const bl_core_settings *core, bl_str name)
 {
+    BL_ARRAY_EACH (bl_threads *, pool, core->thread_pools) {
+        if (bl_str_eq(bl_threads_name(*pool), name))
+            return *pool;
+    }
+    return NULL;
+}
+
+static void add_threads(bl_core_settings *core, bl_pool *pool, bl_str name, int64_t count,
+                        int64_t queue)
+{
+    *(bl_threads **)bl_array_push(core->thread_pools) = bl_threads_new(pool, name, count, queue);
+}
+
+static bool set_thread_pool(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_conf_node *node,
+                            void *field)
+{
+    int64_t threads = 0, queue = QUEUE_DEFAULT;
+    bl_str name = bl_conf_arg(node, 1);
+
+    if (bl_core_threads(field, name))
+        return bl_conf_error(cf, node, 1, "duplicate thread pool \"%.*s\"", BL_STR_ARG(name));
     for (int i = 2; i < node->count; i++) {
         bl_str word = bl_conf_arg(node, i);
-        bool threads = bl_str_starts(word, BL_STR("threads="));
-        size_t prefix = strlen(threads ? "threads=" : "max_queue=");
-        if (!threads && !bl_str_starts(word, BL_STR("max_queue=")))
+        bool is_threads = bl_str_starts(word, BL_STR("threads="));
+        size_t prefix = strlen(is_threads ? "threads=" : "max_queue=");
+        if (!is_threads && !bl_str_starts(word, BL_STR("max_queue=")))
             return bl_conf_error(cf, node, i, "invalid parameter \"%.*s\"", BL_STR_ARG(word));
         int64_t n = bl_str_to_int(bl_str_of(word.p + prefix, word.len - prefix));
-        if (n < threads)
+        if (n < is_threads)
             return bl_conf_error(cf, node, i, "invalid %s value \"%.*s\"",
-                                 threads ? "threads" : "max_queue", BL_STR_ARG(word));
+                                 is_threads ? "threads" : "max_queue", BL_STR_ARG(word));
+        *(is_threads ? &threads : &queue) = n;
     }
+    if (threads == 0)
+        return bl_conf_error(cf, node, 1, "missing \"threads\" parameter in thread pool \"%.*s\"",
+                             BL_STR_ARG(name));
+    add_threads(field, cf->pool, name, threads, queue);
     return true;
 }
 
@@ -246,6 +275,7 @@ static bool create(bl_conf *cf, int level BL_UNUSED, void *settings)
     core->user = (uid_t)-1;
     core->group = (gid_t)-1;
     core->env = bl_array_new(cf->pool, sizeof(bl_str));
+    core->thread_pools = bl_array_new(cf->pool, sizeof(bl_threads *));
     return true;
 }
 
@@ -302,6 +332,8 @@ static bool finish(bl_conf *cf, void *settings)
     if (cf->generation->log == NULL)
         default_log(cf);
     choose_environment(core);
+    if (bl_core_threads(core, BL_STR("default")) == NULL)
+        add_threads(core, cf->pool, BL_STR("default"), THREADS_DEFAULT, QUEUE_DEFAULT);
     return core->user_given || geteuid() != 0 || default_user(cf, core);
 }
 

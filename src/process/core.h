@@ -4,6 +4,7 @@
 #define BL_PROCESS_CORE_H
 
 #include "conf/generation.h"
+#include "event/threads.h"
 
 #include <sched.h>
 
@@ -29,6 +30,7 @@ typedef struct bl_core_settings {
     bool affinity_auto;
     bl_array *affinity; /* cpu_set_t; NULL: none */
     bl_array *env;      /* bl_str: NAME or NAME=VALUE */
+    bl_array *thread_pools; /* bl_threads *; always has "default" */
 } bl_core_settings;
 
 typedef struct bl_events_settings {
@@ -56,6 +58,9 @@ static inline bl_events_settings *bl_events_of(const bl_generation *g)
 /* How many workers the configuration that is being read asks for, also when worker_processes stands
  * further down in the file. */
 int bl_conf_workers(const bl_conf *cf);
+
+/* The pool of threads with that name, or NULL. */
+bl_threads *bl_core_threads(const bl_core_settings *core, bl_str name);
 
 /* The processors that worker number `worker` may run on. False: no affinity is configured. */
 bool bl_core_affinity(const bl_core_settings *core, int worker, cpu_set_t *set);

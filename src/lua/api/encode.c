@@ -103,10 +103,11 @@ uint32_t bl_lua_crc32(const char *s, size_t len)
     return (uint32_t)crc32_z(0, (const Bytef *)s, len);
 }
 
-/* Algorithms are looked up once: OpenSSL 3 takes longer for that than for a short digest. */
+/* Algorithms are looked up once: OpenSSL 3 takes longer for that than for a short digest.
+ * Each thread has its own: those of worker threads come here, too. */
 static void digest(EVP_MD **md, const char *name, unsigned char *to, const char *s, size_t len)
 {
-    static EVP_MD_CTX *ctx;
+    static _Thread_local EVP_MD_CTX *ctx;
 
     if (ctx == NULL)
         ctx = EVP_MD_CTX_new();
@@ -120,14 +121,14 @@ static void digest(EVP_MD **md, const char *name, unsigned char *to, const char 
 
 void bl_lua_md5(unsigned char *to, const char *s, size_t len)
 {
-    static EVP_MD *md;
+    static _Thread_local EVP_MD *md;
 
     digest(&md, "MD5", to, s, len);
 }
 
 void bl_lua_sha1(unsigned char *to, const char *s, size_t len)
 {
-    static EVP_MD *md;
+    static _Thread_local EVP_MD *md;
 
     digest(&md, "SHA1", to, s, len);
 }

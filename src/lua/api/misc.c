@@ -105,9 +105,7 @@ static int l_count(lua_State *L)
 
 static int l_prefix(lua_State *L)
 {
-    const bl_generation *g = bl_lua_now.vm->generation;
-
-    lua_pushlstring(L, g->prefix.p, g->prefix.len);
+    lua_pushvalue(L, lua_upvalueindex(1));
     return 1;
 }
 
@@ -135,7 +133,7 @@ static void open_worker(lua_State *L)
     lua_setfield(L, -2, "worker");
 }
 
-static void open_config(lua_State *L)
+void bl_lua_misc_config(lua_State *L, const bl_generation *g)
 {
     lua_createtable(L, 0, 8);
     lua_pushliteral(L, "http");
@@ -146,7 +144,8 @@ static void open_config(lua_State *L)
     lua_setfield(L, -2, "nginx_version");
     lua_pushinteger(L, 10030);
     lua_setfield(L, -2, "ngx_lua_version");
-    lua_pushcfunction(L, l_prefix);
+    lua_pushlstring(L, g->prefix.p, g->prefix.len);
+    lua_pushcclosure(L, l_prefix, 1);
     lua_setfield(L, -2, "prefix");
     lua_pushcfunction(L, l_configure);
     lua_setfield(L, -2, "nginx_configure");
@@ -162,7 +161,7 @@ void bl_lua_open_misc(lua_State *L)
     lua_pushlightuserdata(L, NULL);
     lua_setfield(L, -2, "null");
     open_worker(L);
-    open_config(L);
+    bl_lua_misc_config(L, bl_lua_now.vm->generation);
 }
 
 /* ------------------------------------------------------------- for ngx.process, ngx.errlog */
