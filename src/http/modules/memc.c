@@ -330,13 +330,17 @@ static int status_of_line(bl_str line)
     return 200;
 }
 
-/* A reply that is one line: it is the body. */
+/* A reply that is one line: it is the body, unless the server's own page is sent. */
 static bl_status use_line(bl_upstream *u, bl_str line, size_t whole)
 {
     int status = status_of_line(line);
 
     if (status == 502)
         bl_log_write(BL_LOG_ERR, u->r->log, 0, "memcached sent \"%.*s\"", BL_STR_ARG(line));
+    if (status == 404) {
+        u->in->pos += whole;
+        return answer(u, 404, 0);
+    }
     add_field(u, "Content-Type", BL_STR("text/plain"));
     return answer(u, status, (int64_t)whole);
 }
