@@ -4,6 +4,7 @@
 #include "process/core.h"
 #include "process/features.h"
 #include "process/process.h"
+#include "process/stats.h"
 
 #include <config.h>
 #include <lauxlib.h>
@@ -95,6 +96,31 @@ static int l_id(lua_State *L)
     return 1;
 }
 
+/* Those of the configured number of workers; a process that serves alone is its only one. */
+static int l_pids(lua_State *L)
+{
+    int count = (int)bl_core_of(bl_lua_now.vm->generation)->workers, found = 0;
+
+    if (bl_lua_now.phase & (BL_LUA_INIT | BL_LUA_INIT_WORKER)) {
+        lua_pushnil(L);
+        lua_pushliteral(L, "API disabled in the current context");
+        return 2;
+    }
+    lua_createtable(L, count, 0);
+    for (int i = 0; i < count && bl_process == BL_PROCESS_WORKER; i++) {
+        int64_t pid = bl_stats_pid(i);
+        if (pid == 0)
+            continue;
+        lua_pushinteger(L, (lua_Integer)pid);
+        lua_rawseti(L, -2, ++found);
+    }
+    if (found == 0) {
+        l_pid(L);
+        lua_rawseti(L, -2, 1);
+    }
+    return 1;
+}
+
 static int l_count(lua_State *L)
 {
     lua_pushinteger(L, (lua_Integer)bl_core_of(bl_lua_now.vm->generation)->workers);
@@ -126,7 +152,9 @@ static int l_configure(lua_State *L)
 static void open_worker(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"exiting", l_exiting}, {"pid", l_pid}, {"id", l_id}, {"count", l_count}, {NULL, NULL}};
+        {"exiting", l_exiting}, {"pid", l_pid}, {"pids", l_pids}, {"id", l_id},
+        {"count", l_count},     {NULL, NULL},
+    };
 
     lua_createtable(L, 0, 8);
     luaL_register(L, NULL, functions);
