@@ -8,7 +8,7 @@
 #include <lauxlib.h>
 
 enum {
-    DEPTH_MAX = 100,      /* of nested tables that are copied */
+    DEPTH_MAX = 100,       /* of nested tables that are copied */
     GARBAGE_MAX_KB = 2048, /* more is collected before the next call */
 };
 
@@ -52,7 +52,8 @@ void bl_lua_thread_vms_close(bl_lua_vm *owner)
 /* ------------------------------------------------------------- in the thread */
 
 static const char *const families[] = {
-    "resty.core.base", "resty.core.uri", "resty.core.base64", "resty.core.hash", "resty.core.shdict",
+    "resty.core.base", "resty.core.uri",    "resty.core.base64",
+    "resty.core.hash", "resty.core.shdict",
 };
 
 static int boot(lua_State *L)

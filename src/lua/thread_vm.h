@@ -1,7 +1,8 @@
-/* Lua VMs for worker threads. Such a VM shares nothing with the process's: no request, no scheduler,
- * nothing that waits; of the API it has what only computes, and the shared dictionaries. It is idle,
- * and then belongs to the loop, or one thread works in it. Up to lua_worker_thread_vm_pool_size of
- * them are kept for a process's VM; modules that they have loaded stay loaded. */
+/* Lua VMs for worker threads. Such a VM shares nothing with the process's: no request, no
+ * scheduler, nothing that waits; of the API it has what only computes, and the shared dictionaries.
+ * It is idle, and then belongs to the loop, or one thread works in it. Up to
+ * lua_worker_thread_vm_pool_size of them are kept for a process's VM; modules that they have loaded
+ * stay loaded. */
 #ifndef BL_LUA_THREAD_VM_H
 #define BL_LUA_THREAD_VM_H
 
@@ -27,8 +28,8 @@ void bl_lua_thread_vm_give(bl_thread_vm *vm);
 bool bl_lua_thread_vm_call(bl_thread_vm *vm, int args);
 
 /* Copies the value at `index` of one VM to the top of another's stack. NULL, or what is wrong with
- * it (nothing is pushed then; static text). Booleans, numbers, strings, nil, ngx.null, and tables of
- * them. */
+ * it (nothing is pushed then; static text). Booleans, numbers, strings, nil, ngx.null, and tables
+ * of them. */
 const char *bl_lua_thread_vm_copy(lua_State *from, int index, lua_State *to);
 
 /* The owner ends: so do its idle ones. */

@@ -28,8 +28,8 @@ typedef struct bl_core_settings {
     gid_t group;
     bool user_given;
     bool affinity_auto;
-    bl_array *affinity; /* cpu_set_t; NULL: none */
-    bl_array *env;      /* bl_str: NAME or NAME=VALUE */
+    bl_array *affinity;     /* cpu_set_t; NULL: none */
+    bl_array *env;          /* bl_str: NAME or NAME=VALUE */
     bl_array *thread_pools; /* bl_threads *; always has "default" */
 } bl_core_settings;
 

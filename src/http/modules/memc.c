@@ -40,10 +40,10 @@ typedef struct command {
 } command;
 
 static const command commands[] = {
-    {"get", WITH_KEY, VALUE},     {"set", WITH_VALUE, LINE},     {"add", WITH_VALUE, LINE},
-    {"delete", WITH_KEY, LINE},   {"replace", WITH_VALUE, LINE}, {"append", WITH_VALUE, LINE},
-    {"prepend", WITH_VALUE, LINE}, {"incr", WITH_DELTA, LINE},   {"decr", WITH_DELTA, LINE},
-    {"flush_all", WITH_TIME, LINE}, {"stats", PLAIN, LIST},      {"version", PLAIN, LINE},
+    {"get", WITH_KEY, VALUE},       {"set", WITH_VALUE, LINE},     {"add", WITH_VALUE, LINE},
+    {"delete", WITH_KEY, LINE},     {"replace", WITH_VALUE, LINE}, {"append", WITH_VALUE, LINE},
+    {"prepend", WITH_VALUE, LINE},  {"incr", WITH_DELTA, LINE},    {"decr", WITH_DELTA, LINE},
+    {"flush_all", WITH_TIME, LINE}, {"stats", PLAIN, LIST},        {"version", PLAIN, LINE},
 };
 
 enum {
@@ -60,7 +60,7 @@ typedef struct settings {
     int allowed; /* bits of `commands`; 0: all */
     int flags_to_last_modified;
     /* not inherited, but by `if` */
-    bl_value *target; /* NULL: none */
+    bl_value *target;         /* NULL: none */
     bl_upstream_group *group; /* of a constant one */
     int variable[VARIABLES];
 } settings;
@@ -195,8 +195,8 @@ static bl_step build_text(bl_upstream *u, const command *c, bl_str key)
     case WITH_DELTA:
         if (!variable(u, V_VALUE, &value))
             return missing(u, V_VALUE);
-        u->request_head = bl_pool_printf(pool, "%s %.*s %.*s\r\n", c->name, BL_STR_ARG(key),
-                                         BL_STR_ARG(value));
+        u->request_head =
+            bl_pool_printf(pool, "%s %.*s %.*s\r\n", c->name, BL_STR_ARG(key), BL_STR_ARG(value));
         return BL_NEXT;
     case WITH_TIME:
         if (variable(u, V_EXPTIME, &value)) {
@@ -411,7 +411,9 @@ static bl_upstream_piece take_counted(bl_upstream *u, bl_str *in, bl_str *piece)
 static bl_upstream_piece take_list(bl_upstream *u, bl_str *in, bl_str *piece)
 {
     static const bl_str end = BL_STR_INIT("END\r\n");
-    enum { NOT_THIS_LINE = 100 };
+    enum {
+        NOT_THIS_LINE = 100
+    };
     memc *m = u->data;
     size_t n = 0;
 
@@ -522,15 +524,19 @@ static bool read_pass(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_con
 }
 
 static const bl_conf_word_value command_words[] = {
-    {"get", 1 << 0},     {"set", 1 << 1},    {"add", 1 << 2},    {"delete", 1 << 3},
-    {"replace", 1 << 4}, {"append", 1 << 5}, {"prepend", 1 << 6}, {"incr", 1 << 7},
-    {"decr", 1 << 8},    {"flush_all", 1 << 9}, {"stats", 1 << 10}, {"version", 1 << 11},
+    {"get", 1 << 0},     {"set", 1 << 1},       {"add", 1 << 2},     {"delete", 1 << 3},
+    {"replace", 1 << 4}, {"append", 1 << 5},    {"prepend", 1 << 6}, {"incr", 1 << 7},
+    {"decr", 1 << 8},    {"flush_all", 1 << 9}, {"stats", 1 << 10},  {"version", 1 << 11},
     {NULL, 0},
 };
 
 static const bl_conf_word_value next_words[] = {
-    {"error", BL_UP_ERROR},       {"timeout", BL_UP_TIMEOUT}, {"invalid_response", BL_UP_INVALID_HEADER},
-    {"not_found", BL_UP_HTTP_404}, {"off", BL_UP_OFF},        {NULL, 0},
+    {"error", BL_UP_ERROR},
+    {"timeout", BL_UP_TIMEOUT},
+    {"invalid_response", BL_UP_INVALID_HEADER},
+    {"not_found", BL_UP_HTTP_404},
+    {"off", BL_UP_OFF},
+    {NULL, 0},
 };
 
 #define LOC(field) BL_LOCATION, offsetof(settings, field)

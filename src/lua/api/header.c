@@ -183,7 +183,8 @@ static bool set_field(bl_request *r, bl_str name, bl_str value, bool append)
 static bool is_unsafe(char c, bool name)
 {
     if (name)
-        return (unsigned char)c <= ' ' || (unsigned char)c >= 0x80 || c == 0x7f || strchr("\"(),/:;<=>?@[\\]{}", c);
+        return (unsigned char)c <= ' ' || (unsigned char)c >= 0x80 || c == 0x7f ||
+               strchr("\"(),/:;<=>?@[\\]{}", c);
     return c == '\r' || c == '\n' || c == '\0';
 }
 

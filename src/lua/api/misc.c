@@ -152,8 +152,8 @@ static int l_configure(lua_State *L)
 static void open_worker(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"exiting", l_exiting}, {"pid", l_pid}, {"pids", l_pids}, {"id", l_id},
-        {"count", l_count},     {NULL, NULL},
+        {"exiting", l_exiting}, {"pid", l_pid},     {"pids", l_pids},
+        {"id", l_id},           {"count", l_count}, {NULL, NULL},
     };
 
     lua_createtable(L, 0, 8);

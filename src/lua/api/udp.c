@@ -216,9 +216,12 @@ static int l_udp(lua_State *L)
 void bl_lua_open_udp(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        {"setpeername", l_setpeername}, {"send", l_send},
-        {"receive", l_receive},         {"settimeout", bl_socket_l_settimeout},
-        {"bind", bl_socket_l_bind},     {"close", bl_socket_l_close},
+        {"setpeername", l_setpeername},
+        {"send", l_send},
+        {"receive", l_receive},
+        {"settimeout", bl_socket_l_settimeout},
+        {"bind", bl_socket_l_bind},
+        {"close", bl_socket_l_close},
         {NULL, NULL},
     };
 

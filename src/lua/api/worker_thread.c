@@ -7,8 +7,8 @@
 
 #include <errno.h>
 
-/* One call: made by a task, worked off by a thread, and gone when it has come back, whether the task
- * still waits or not. The VM keeps its configuration alive as long. */
+/* One call: made by a task, worked off by a thread, and gone when it has come back, whether the
+ * task still waits or not. The VM keeps its configuration alive as long. */
 typedef struct call {
     bl_job job;
     bl_wait wait;
@@ -40,8 +40,8 @@ static int push_results(const call *c, lua_State *to)
 
     lua_pushboolean(to, c->ok);
     if (!c->ok) {
-        lua_pushstring(to, lua_isstring(c->vm->L, -1) ? lua_tostring(c->vm->L, -1)
-                                                      : "unknown error");
+        lua_pushstring(to,
+                       lua_isstring(c->vm->L, -1) ? lua_tostring(c->vm->L, -1) : "unknown error");
         return 2;
     }
     for (int i = 1; i <= count; i++) {
