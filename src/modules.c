@@ -13,6 +13,7 @@
 #include "http/modules/headers.h"
 #include "http/modules/headers_more.h"
 #include "http/modules/index.h"
+#include "http/modules/memc.h"
 #include "http/modules/not_modified.h"
 #include "http/modules/range.h"
 #include "http/modules/map.h"
@@ -92,6 +93,7 @@ static bl_module *const http_modules[] = {
     &bl_upstream_block_module,
     &bl_balance_module,
     &bl_proxy_module,
+    &bl_memc_module,
     NULL,
 };
 
@@ -122,6 +124,7 @@ const char *const bl_feature_modules[] = {
     "ngx_http_lua_module.so",
     "ngx_http_echo_module.so",
     "ngx_http_headers_more_filter_module.so",
+    "ngx_http_memc_module.so",
     NULL,
 };
 

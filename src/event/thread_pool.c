@@ -37,6 +37,7 @@ static struct {
     queue tasks;
     int pipe[2];
     bl_io io;
+    unsigned busy; /* the loop's own count: posted and not done */
 } finished = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static void push(queue *q, bl_thread_task *task)
@@ -82,6 +83,7 @@ static void on_finished(bl_io *io)
     pthread_mutex_unlock(&finished.lock);
     while (task) {
         bl_thread_task *next = task->next;
+        finished.busy--;
         task->done(task);
         task = next;
     }
@@ -190,11 +192,18 @@ bool bl_thread_pool_post(bl_thread_pool *pool, bl_thread_task *task, const bl_lo
         pthread_cond_signal(&pool->more);
     }
     pthread_mutex_unlock(&pool->lock);
-    if (waiting < pool->max_queue)
+    if (waiting < pool->max_queue) {
+        finished.busy++;
         return true;
+    }
     bl_log_write(BL_LOG_ERR, log, 0, "thread pool \"%.*s\" queue overflow: %lld tasks waiting",
                  BL_STR_ARG(pool->name), (long long)waiting);
     return false;
+}
+
+unsigned bl_thread_pool_busy(void)
+{
+    return finished.busy;
 }
 
 /* ------------------------------------------------------------- configuration */
@@ -252,6 +261,7 @@ bool bl_thread_pools_finish(bl_conf *cf)
     bl_link *list = &cf->generation->thread_pools;
     bool ok = true;
 
+    bl_thread_pool_named(cf, NULL, BL_STR("default"));
     for (bl_link *at = list->next; at != list; at = at->next) {
         bl_thread_pool *pool = BL_CONTAINER(at, bl_thread_pool, link);
         if (pool->threads)

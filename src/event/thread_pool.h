@@ -34,4 +34,7 @@ bl_thread_pool *bl_thread_pool_find(const bl_generation *g, bl_str name);
 /* False: not taken (the queue is full, or no thread could be started), which was logged. */
 bool bl_thread_pool_post(bl_thread_pool *pool, bl_thread_task *task, const bl_log *log);
 
+/* Tasks of this process that are not done yet: a worker that shuts down waits for them. */
+unsigned bl_thread_pool_busy(void);
+
 #endif

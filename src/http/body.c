@@ -269,6 +269,7 @@ bl_step bl_body_read(bl_request *r, void (*then)(bl_request *r, bl_step step))
 {
     reader *reader = reader_of(r);
 
+    r->body.asked = true;
     if (r->expect_100 && !r->body.expected && !say_continue(r))
         return BL_CLOSE;
     if (r->body.whole || r->body.discarded)

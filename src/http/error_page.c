@@ -95,7 +95,7 @@ static bl_str server_words(bl_request *r)
 
 static bl_str page(bl_request *r, int status)
 {
-    bl_str line = bl_status_line(status);
+    bl_str line = status == 302 ? BL_STR("302 Found") : bl_status_line(status);
 
     for (size_t i = 0; i < BL_COUNTOF(bad_requests); i++) {
         if (bad_requests[i].status != status)
@@ -209,6 +209,10 @@ bl_step bl_error_page(bl_request *r, int status)
 {
     if (status == 444 || status == 499 || r->output.head_sent || r->output.failed)
         return BL_CLOSE;
+    if (status == 408) { /* nobody waits for an answer to what it did not say in time */
+        r->out.status = status;
+        return BL_CLOSE;
+    }
     r->error_status = status;
     /* What a handler had set for its own response does not go out with an error; where a redirect
      * leads to does, and what a challenge asks for. */

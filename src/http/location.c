@@ -167,6 +167,14 @@ typedef struct found {
     bool slash; /* the URI lacks only the final slash of this auto_redirect location */
 } found;
 
+/* The location "/x/" at a node to which "/x" is redirected, or NULL. */
+static bl_location *slash_location(const node *n)
+{
+    if (n->exact && n->exact->auto_redirect)
+        return n->exact;
+    return n->prefix && n->prefix->auto_redirect ? n->prefix : NULL;
+}
+
 /* Down along the URI; keeps the longest prefix passed, and an exact location at its very end. */
 static found find_in_tree(const node *n, bl_str uri)
 {
@@ -187,16 +195,15 @@ static found find_in_tree(const node *n, bl_str uri)
             return best;
         const node *child = n->children[at];
         if (uri.len == 0) {
-            const bl_location *below = child->prefix;
-            if (child->edge.len == 1 && below && below->auto_redirect)
-                best = (found){.loc = child->prefix, .slash = true};
+            if (child->edge.len == 1 && slash_location(child))
+                best = (found){.loc = slash_location(child), .slash = true};
             return best;
         }
         size_t len = common_prefix(child->edge, uri);
         if (len < child->edge.len) {
             if (len == uri.len && len + 1 == child->edge.len && child->edge.p[len] == '/' &&
-                child->prefix && child->prefix->auto_redirect)
-                best = (found){.loc = child->prefix, .slash = true};
+                slash_location(child))
+                best = (found){.loc = slash_location(child), .slash = true};
             return best;
         }
         uri = bl_str_of(uri.p + len, uri.len - len);

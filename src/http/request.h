@@ -49,6 +49,7 @@ typedef struct bl_body {
     bool expected; /* there is one */
     bool whole;    /* all of it has been read */
     bool discarded;
+    bool asked; /* somebody wanted to read it, be there one or not */
     bool reading;
     int status;    /* 4xx of a bad body */
     bl_chain data; /* what was read: memory pieces, then at most one file piece */

@@ -1,5 +1,6 @@
 #include "lua/handler.h"
 #include "http/body.h"
+#include "http/core_module.h"
 #include "lua/api/output.h"
 #include "lua/fault.h"
 #include "lua/vm.h"
@@ -21,23 +22,30 @@ static bl_step end_response(bl_request *r)
     return bl_lua_out_end(bl_lua_ctx_of(r)) == BL_ERROR ? BL_CLOSE : BL_DONE;
 }
 
+static bool has_output(bl_request *r)
+{
+    const bl_lua_ctx *ctx = bl_lua_ctx_of(r);
+
+    return ctx->out || ctx->holding || r->output.begun;
+}
+
 /* ngx.exit(status) with a status of HTTP, or one of ngx.OK, ngx.ERROR … */
 static bl_step exit_step(bl_request *r, uint32_t phase, int status)
 {
     if (status == 0) {
-        if (phase == BL_LUA_CONTENT)
+        if (phase == BL_LUA_CONTENT || has_output(r))
             return end_response(r);
         return phase == BL_LUA_ACCESS ? BL_SKIP : BL_NEXT;
     }
     if (status == -5 && phase != BL_LUA_CONTENT) /* ngx.DECLINED */
         return BL_NEXT;
-    if (status < 0 || status == 444 || status == 499) {
+    if (status < 0 || status == 408 || status == 444 || status == 499) {
         if (status > 0 && !r->output.begun)
             r->out.status = status;
         return BL_CLOSE;
     }
     if (r->output.begun || bl_lua_ctx_of(r)->holding) {
-        if (status >= 300 && status != 408 && status != r->out.status)
+        if (status >= 300 && status != r->out.status)
             bl_log_write(BL_LOG_ERR, r->log, 0,
                          "attempt to set status %d via ngx.exit after sending out the response "
                          "status %d",
@@ -59,9 +67,10 @@ static bl_step returned_step(bl_request *r, uint32_t phase)
 
     if (phase == BL_LUA_CONTENT || ctx->eof)
         return end_response(r);
-    if (ctx->out || r->output.begun)
+    if (has_output(r))
         return end_response(r);
-    return BL_NEXT;
+    /* Where one who allows is enough, not to refuse is to allow. */
+    return phase == BL_LUA_ACCESS && r->loc->core->satisfy == BL_SATISFY_ANY ? BL_SKIP : BL_NEXT;
 }
 
 bl_step bl_lua_handler_result(bl_run *run)
@@ -192,6 +201,8 @@ bl_step bl_lua_server_rewrite(bl_request *r)
 
 bl_step bl_lua_rewrite(bl_request *r)
 {
+    if (r->uri_changed) /* it is another location's from here on */
+        return BL_NEXT;
     return run_with_body(r, SETTINGS(r)->rewrite, BL_LUA_REWRITE);
 }
 

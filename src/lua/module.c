@@ -110,6 +110,7 @@ static const bl_directive directives[] = {
     MAIN("lua_malloc_trim", &bl_type_num, malloc_trim, "1000"),
     MAIN("lua_block_warn", &bl_type_msec, block_warn, "200ms"),
     MAIN("lua_block_abort", &bl_type_msec, block_abort, "0"),
+    MAIN("lua_worker_thread_vm_pool_size", &bl_type_num, thread_vms, "10"),
     MAIN("lua_capture_error_log", &bl_type_size, error_log_size, "0"),
     MAIN("lua_sa_restart", &bl_type_flag, sa_restart, "on"),
     MAIN("lua_load_resty_core", &bl_type_flag, load_resty_core, "on"),

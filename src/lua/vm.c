@@ -5,6 +5,7 @@
 #include "lua/fault.h"
 #include "lua/module.h"
 #include "lua/watch.h"
+#include "lua/thread_vm.h"
 
 #include <lualib.h>
 #include <stdlib.h>
@@ -143,21 +144,28 @@ static void push_package_field(lua_State *L, const char *field)
     lua_remove(L, -2);
 }
 
-static void set_paths(bl_lua_vm *vm)
+static void set_paths(lua_State *L, const bl_generation *g)
 {
-    const bl_lua_main *main = bl_lua_main_of(vm->generation);
-    const char *prefix = vm->generation->prefix.p;
+    const bl_lua_main *main = bl_lua_main_of(g);
+    const char *prefix = g->prefix.p;
 
-    lua_pushlightuserdata(vm->L, (void *)&user_path_key);
-    push_package_field(vm->L, "path");
-    add_lualib(vm->L, prefix);
-    set_path(vm->L, "path", main->package_path, prefix);
-    set_path(vm->L, "cpath", main->package_cpath, prefix);
-    push_package_field(vm->L, "path");
-    luaL_gsub(vm->L, lua_tostring(vm->L, -1), lua_tostring(vm->L, -2), "");
-    lua_replace(vm->L, -3);
-    lua_pop(vm->L, 1);
-    lua_rawset(vm->L, LUA_REGISTRYINDEX);
+    lua_pushlightuserdata(L, (void *)&user_path_key);
+    push_package_field(L, "path");
+    add_lualib(L, prefix);
+    set_path(L, "path", main->package_path, prefix);
+    set_path(L, "cpath", main->package_cpath, prefix);
+    push_package_field(L, "path");
+    luaL_gsub(L, lua_tostring(L, -1), lua_tostring(L, -2), "");
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+    lua_rawset(L, LUA_REGISTRYINDEX);
+}
+
+void bl_lua_vm_libraries(lua_State *L, const bl_generation *g)
+{
+    luaL_openlibs(L);
+    add_searchers(L);
+    set_paths(L, g);
 }
 
 /* ------------------------------------------------------------- birth */
@@ -173,9 +181,7 @@ static int boot(lua_State *L)
 {
     bl_lua_vm *vm = lua_touserdata(L, 1);
 
-    luaL_openlibs(L);
-    add_searchers(L);
-    set_paths(vm);
+    bl_lua_vm_libraries(L, vm->generation);
     lua_newtable(L);
     for (const bl_lua_family *f = bl_lua_families; f->name; f++) {
         f->open(L);
@@ -225,6 +231,7 @@ static bl_lua_vm *allocate(bl_generation *g, bl_log *log)
     bl_list_init(&vm->spare_tasks);
     bl_list_init(&vm->old_tasks);
     bl_list_init(&vm->timers);
+    bl_list_init(&vm->thread_vms);
     vm->L = luaL_newstate();
     BL_ASSERT(vm->L != NULL);
     vm->threads = new_table_ref(vm->L);
@@ -313,6 +320,7 @@ void bl_lua_vm_drop(bl_lua_vm *vm)
     lua_close(vm->L);
     bl_lua_now = outer;
     free_spares(vm);
+    bl_lua_thread_vms_close(vm);
     vm->magic = 0;
     bl_free(vm);
 }

@@ -42,6 +42,8 @@ struct bl_lua_vm {
     int64_t timers_pending, timers_running;
     bl_link timers;  /* pending ones: api/timer.c */
     bl_link sockets; /* bl_socket.link: shared ones; not made until there is one */
+    bl_link thread_vms;  /* idle ones: thread_vm.h */
+    int thread_vm_count; /* busy ones too */
     bool exiting;
     bool own; /* of one request: lua_code_cache off */
 };
@@ -61,6 +63,9 @@ void bl_lua_vm_drop(bl_lua_vm *vm);
 
 /* A table of ngx.ctx is not used any more. */
 void bl_lua_vm_unref_ctx(bl_lua_vm *vm, int ref);
+
+/* Lua's own libraries, the server's, and where a configuration has others, for a bare L. */
+void bl_lua_vm_libraries(lua_State *L, const bl_generation *g);
 
 /* From now on, assignments to globals that are not there yet are logged. */
 void bl_lua_vm_guard_globals(bl_lua_vm *vm);

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 static bl_stats before_open;
 static bl_stats *rows;
@@ -25,7 +26,13 @@ void bl_stats_attach(int worker)
     if (rows == NULL || worker < 0 || worker >= count)
         return;
     bl_stats_mine = &rows[worker];
+    bl_stats_mine->pid = getpid();
     bl_stats_mine->reading = bl_stats_mine->writing = bl_stats_mine->waiting = 0;
+}
+
+int64_t bl_stats_pid(int worker)
+{
+    return rows && worker >= 0 && worker < count ? rows[worker].pid : 0;
 }
 
 static void add(bl_stats *sum, const bl_stats *row)

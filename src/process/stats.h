@@ -27,6 +27,7 @@ typedef struct bl_stats {
 #define X(name, about) uint64_t name;
     BL_STATS_COUNTERS(X)
 #undef X
+    int64_t pid; /* of the row's process; 0: none yet */
 } __attribute__((aligned(64))) bl_stats;
 
 /* This process's row; never NULL. */
@@ -37,6 +38,8 @@ void bl_stats_open(int workers);
 /* Makes row `worker` this process's. A new worker in a dead one's place takes over its counters,
  * but begins its gauges at 0. */
 void bl_stats_attach(int worker);
+/* The process of row `worker`, from 0; 0: none. */
+int64_t bl_stats_pid(int worker);
 /* The sum over all rows. */
 bl_stats bl_stats_sum(void);
 

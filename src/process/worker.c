@@ -1,5 +1,6 @@
 #include "process/worker.h"
 #include "event/listener.h"
+#include "event/thread_pool.h"
 #include "os/affinity.h"
 #include "os/limits.h"
 #include "os/signal.h"
@@ -115,11 +116,16 @@ void bl_worker_quit(bl_generation *g)
     bl_generation_quit_worker(g);
 }
 
+static bool is_idle(void)
+{
+    return bl_conn_holding() == 0 && !bl_timer_any() && bl_thread_pool_busy() == 0;
+}
+
 bool bl_worker_turn(void)
 {
     if (bl_quitting)
         bl_conn_close_idle();
-    if (bl_terminating || (bl_quitting && bl_conn_holding() == 0 && !bl_timer_any()))
+    if (bl_terminating || (bl_quitting && is_idle()))
         return false;
     bl_loop_turn(-1);
     return true;
@@ -176,5 +182,7 @@ void bl_worker_main(bl_generation *g, int number, int ready_fd)
     bl_log_write(BL_LOG_NOTICE, &bl_log_process, 0, "exiting");
     bl_worker_stop(g);
     bl_log_write(BL_LOG_NOTICE, &bl_log_process, 0, "exit");
+    if (bl_thread_pool_busy()) /* they run on while exit() takes libraries down */
+        _exit(0);
     exit(0);
 }

@@ -207,7 +207,12 @@ location /from/part { content_by_lua_block { ngx.header.content_length = 100; ng
 --- perl
 my $dir = $server->path('html');
 utime 0, 784111777, "$dir/a";
-my $kept = sub { Bulan::Test::Server::slurp("$dir/kept/$_[0]") };
+# A file gets its name when the response has been sent.
+my $kept = sub {
+    my $path = "$dir/kept/$_[0]";
+    Bulan::Test::Process::wait_until(5, sub { -e $path });
+    return Bulan::Test::Server::slurp($path);
+};
 is $server->get('/a')->{body}, "moon\n", 'passed on';
 is $kept->('a'), "moon\n", 'and kept';
 is +(stat "$dir/kept/a")[9], 784111777, 'with its time';

@@ -82,6 +82,8 @@ for my $path ('/return', '/lua') {
         }
         # a sanitizer takes memory whenever it likes
         delete @$calls{qw(mmap munmap madvise mprotect)} if $ENV{ASAN_OPTIONS};
+        # the watcher of Lua code looks now and then, by time and not by request
+        delete @$calls{qw(clock_nanosleep clock_gettime futex)};
         my $others = 0;
         $others += $_ for values %$calls;
         cmp_ok $others, '<=', $SPARE, "no other call per request ($all)";

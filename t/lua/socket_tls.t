@@ -84,7 +84,7 @@ location /stranger {
 --- response_body_like eval
 [qr/\Acdata TLSv1\.3 \. NONE good\.test 1
 cdata true
-userdata userdata cdata
+cdata cdata cdata
 TLSv1\.3 \. NONE  1
 nilcertificate host mismatchnil
 unchecked
@@ -151,7 +151,7 @@ nilbad cert arg: cdata expected, got string
 nilclient certificate must be supplied with corresponding private key
 nilclient certificate must be supplied with corresponding private key
 true
-true
+nilssl handshake already done; trusted store cannot be changed on an established TLS connection
 
 
 

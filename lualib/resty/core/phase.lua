@@ -24,6 +24,13 @@ function ngx.get_raw_phase()
     return here.phase
 end
 
+-- For libraries: the phase as a bit, nothing where there is none.
+function ngx._phase_ctx()
+    if here.phase ~= 0 then
+        return here.phase
+    end
+end
+
 --- Raises the error of a function that needs a request and has none.
 ---@param level integer of the stack, as for error(), counted from the caller
 local function no_request(level)

@@ -17,6 +17,8 @@ local tostring = tostring
 local error = error
 local sub_string = string.sub
 local byte = string.byte
+local find = string.find
+local match = string.match
 local concat = table.concat
 local max = math.max
 local bor = bit.bor
@@ -156,8 +158,6 @@ local function add_names(regex, res, at)
                 else
                     res[name] = {value}
                 end
-            elseif all == nil then
-                res[name] = false
             end
         end
     end
@@ -189,12 +189,7 @@ local function captures(regex, subject, set, res)
 end
 
 local function start_of(ctx)
-    local pos = ctx.pos
-    if not pos then
-        ctx.pos = 1
-        return 0
-    end
-    return max(pos, 1) - 1
+    return max(ctx.pos or 1, 1) - 1
 end
 
 local function text_of(value)
@@ -223,11 +218,11 @@ function ngx.re.match(subj, regex, opts, ctx, res)
     end
     local start = ctx and start_of(ctx) or 0
     local set = C.bl_lua_regex_match(re.view, subj, #subj, start)
-    if set <= 0 then
-        if ctx and set == 0 then
-            ctx.pos = nil
-        end
-        return nil, set < 0 and failed(set) or nil
+    if set == 0 then
+        return nil
+    end
+    if set < 0 then
+        return nil, failed(set)
     end
     if ctx then
         ctx.pos = re.view.at[1] + 1
@@ -248,9 +243,6 @@ function ngx.re.find(subj, regex, opts, ctx, nth)
     local start = ctx and start_of(ctx) or 0
     local set = C.bl_lua_regex_match(re.view, subj, #subj, start)
     if set <= 0 then
-        if ctx and set == 0 then
-            ctx.pos = nil
-        end
         return nil, nil, set < 0 and failed(set) or nil
     end
     nth = nth or 0
@@ -286,7 +278,10 @@ function ngx.re.gmatch(subj, regex, opts)
         local set = C.bl_lua_regex_match(re.view, subj, len, pos)
         if set <= 0 then
             pos = -1
-            return nil, set < 0 and failed(set) or nil
+            if set < 0 then
+                return nil, failed(set)
+            end
+            return nil
         end
         local at = re.view.at
         pos = at[1]
@@ -336,12 +331,37 @@ local function replace_by_function(re, subj, func, limit)
     return concat(out), count
 end
 
+-- What is wrong with a replacement that C does not understand.
+local function template_fault(text)
+    local pos = 1
+    while true do
+        local dollar = find(text, "$", pos, true)
+        if not dollar then
+            break
+        end
+        local brace, name, close = match(text, "^({?)([%w_]*)(}?)", dollar + 1)
+        if name ~= "" and brace == "{" and close == "" then
+            return 'the closing bracket in "' .. name .. '" variable is missing'
+        end
+        if name ~= "" and not find(name, "^%d+") then
+            return 'attempt to use named capturing variable "' .. name
+                   .. '" (named captures not supported yet)'
+        end
+        if name == "" and byte(text, dollar + 1) ~= 36 then
+            break
+        end
+        pos = dollar + 2
+    end
+    return 'lua script: invalid capturing variable name found in "' .. text .. '"'
+end
+
 local function template_of(re, text)
     local template = re.templates[text]
     if template == nil then
         template = C.bl_lua_template_new(text, #text)
         if template == nil then
-            return nil, 'invalid capturing variable name found in "' .. text .. '"'
+            ngx.log(ngx.ERR, template_fault(text))
+            return nil, "failed to compile the replacement template"
         end
         template = ffi.gc(template, C.bl_lua_template_free)
         re.templates[text] = template

@@ -117,6 +117,8 @@ local function field_name(name)
     return name
 end
 
+local BAD_VALUE = 3
+
 local function set(name, new, append)
     if new == nil then
         return C.bl_lua_ffi_header_set(name, #name, nil, 0, 0)
@@ -124,7 +126,11 @@ local function set(name, new, append)
     if type(new) ~= "string" then
         new = tostring(new)
     end
-    return C.bl_lua_ffi_header_set(name, #name, new, #new, append)
+    local result = C.bl_lua_ffi_header_set(name, #name, new, #new, append)
+    if result == BAD_VALUE then
+        error("failed to set header " .. name .. ': invalid value "' .. new .. '"', 3)
+    end
+    return result
 end
 
 local function set_all(name, values)

@@ -65,7 +65,7 @@ local push_keys = ngx.bl_shdict_keys
 ngx.bl_shdict_keys = nil
 
 local _M = {}
-local mt = {__index = _M}
+_M.__index = _M
 
 -- ---------------------------------------------------------------- arguments
 
@@ -436,7 +436,7 @@ function _M.free_space(zone)
 end
 
 for name, pointer in pairs(ngx.shared) do
-    ngx.shared[name] = setmetatable({ffi.cast("bl_dict *", pointer), pointer}, mt)
+    ngx.shared[name] = setmetatable({ffi.cast("bl_dict *", pointer), pointer}, _M)
 end
 
 return {version = base.version}

@@ -15,6 +15,7 @@ local ipairs = ipairs
 local find = string.find
 local sub = string.sub
 local concat = table.concat
+local getinfo = debug.getinfo
 local ngx = ngx
 
 ffi.cdef [[
@@ -34,15 +35,16 @@ local function text_of(value)
 end
 
 ---@param s string
----@param kind? integer 0: as a URI, 2: as a component (default)
+---@param kind? integer 0: as a URI, 1: as arguments, 2: as a component (default), 3 … 6: for HTML,
+--- a refresh field, memcached, mail
 ---@return string
 function ngx.escape_uri(s, kind)
     s = text_of(s)
     if kind ~= nil then
         if type(kind) ~= "number" then
-            error("bad argument #2 to 'escape_uri' (number expected, got " .. type(kind) .. ")", 2)
+            error('"type" is not a number', 3)
         end
-        if kind ~= 0 and kind ~= 2 then
+        if kind < 0 or kind > 6 then
             error('"type" ' .. kind .. ' out of range', 3)
         end
     end
@@ -90,20 +92,20 @@ local function add_arg(out, n, key, value)
         out[n + 1] = key .. "=" .. escape(value)
         return n + 1
     end
-    error("attempt to use " .. kind .. " as query arg value", 4)
+    error("attempt to use " .. (kind == "cdata" and "userdata" or kind) .. " as query arg value", 0)
 end
 
 ---@param args table
 ---@return string
 function ngx.encode_args(args)
     if type(args) ~= "table" then
-        error("bad argument #1 to 'encode_args' (table expected, got "
-              .. (args == nil and "nil" or type(args)) .. ")", 2)
+        local name = getinfo(1, "n").name or "?"
+        error("bad argument #1 to '" .. name .. "' (table expected, got " .. type(args) .. ")", 2)
     end
     local out, n = {}, 0
     for key, value in pairs(args) do
         if type(key) ~= "string" then
-            error("attempt to use a non-string key in the \"args\" option table", 2)
+            error("attempt to use a non-string key in the \"args\" option table", 0)
         end
         key = escape(key)
         if type(value) == "table" then

@@ -234,6 +234,19 @@ static bool create(bl_conf *cf, int level, void *own)
     return true;
 }
 
+/* What stands inside of a location says what the location says, unless it has words of its own. */
+static bool merge(bl_conf *cf, int level, void *parent, void *child)
+{
+    const bl_echo_settings *outer = parent;
+    bl_echo_settings *own = child;
+    const bl_location *loc = cf->block;
+
+    if (level == BL_LOCATION && outer && loc && own->commands.count == 0 &&
+        (loc->kind == BL_LOC_IF || loc->kind == BL_LOC_LIMIT_EXCEPT))
+        own->commands = outer->commands;
+    return true;
+}
+
 static bool compile(bl_conf *cf, bl_location *loc)
 {
     const bl_echo_settings *s = settings_of(loc);
@@ -252,5 +265,6 @@ bl_module bl_echo_module = {
     .directives = directives,
     .size = {[BL_LOCATION] = sizeof(bl_echo_settings)},
     .create = create,
+    .merge = merge,
     .http = &http,
 };

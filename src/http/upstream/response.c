@@ -423,6 +423,10 @@ BL_HOT int bl_upstream_respond(bl_upstream *u)
             return bl_upstream_next(u, event);
         if (u->conf->intercept_errors && has_error_page(r, status))
             return intercept(u, status);
+        if (u->conf->intercept_404 && status == 404) {
+            u->body_done = u->head.content_length == 0 && u->in->pos == u->in->last;
+            return bl_upstream_finish(u, 404);
+        }
     }
     u->no_body = is_bodiless(u);
     u->body_left = u->head.content_length;

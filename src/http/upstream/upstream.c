@@ -902,6 +902,7 @@ bl_step bl_upstream_start(bl_upstream *u)
     bl_request *r = u->r;
 
     r->log_more = describe;
+    r->body.asked = true;
     if ((r->expect_100 && !r->body.expected) ||
         (r->body.expected && !r->body.whole && !u->stream_body)) {
         bl_step step = bl_body_read(r, on_body_read);

@@ -68,6 +68,7 @@ typedef struct bl_upstream_settings {
     int next_upstream; /* BL_UP_… */
     int buffering, request_buffering, ignore_client_abort, intercept_errors;
     int pass_request_headers, pass_request_body, pass_trailers, force_ranges, socket_keepalive;
+    bool intercept_404; /* as intercept_errors, for this one, whether there is a page or not */
     int64_t send_lowat, rcvbuf, sndbuf;
     int64_t buffer_size, busy_buffers_size, max_temp_file_size, temp_file_write_size;
     bl_bufs_setting buffers;

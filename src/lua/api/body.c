@@ -37,6 +37,7 @@ static int l_read_body(lua_State *L)
     bl_request *r = bl_lua_request(L, BL_LUA_HANDLERS);
     bl_lua_ctx *ctx = bl_lua_ctx_of(r);
 
+    r->body.asked = true;
     if (r->body.whole || r->body.discarded)
         return 0;
     bl_task *task = bl_task_may_wait(L);
@@ -117,7 +118,7 @@ static int l_get_post_args(lua_State *L)
 
 static void check_read(lua_State *L, const bl_request *r)
 {
-    if (!r->body.whole && !r->body.discarded)
+    if (!r->body.asked && !r->body.discarded)
         luaL_error(L, "request body not read yet");
 }
 

@@ -1,6 +1,7 @@
 #include "lua/api/control.h"
 #include "http/escape.h"
 #include "lua/api/args.h"
+#include "lua/api/header.h"
 #include "lua/ctx.h"
 #include "lua/fault.h"
 
@@ -38,6 +39,8 @@ static int l_exec(lua_State *L)
     bl_run *run = bl_lua_now.task->run;
     bl_str uri, args = BL_STR_NONE;
 
+    if (lua_gettop(L) != 1 && lua_gettop(L) != 2)
+        return luaL_error(L, "expecting one or two arguments, but got %d", lua_gettop(L));
     uri.p = (char *)luaL_checklstring(L, 1, &uri.len);
     if (uri.len == 0)
         return luaL_error(L, "The uri argument is empty");
@@ -46,7 +49,7 @@ static int l_exec(lua_State *L)
         args = bl_args_from_lua(L, 2, r->pool, "exec");
     if (r->output.begun)
         return luaL_error(L, "attempt to call ngx.exec after sending out response headers");
-    ssize_t question = uri.p[0] == '@' ? -1 : bl_str_chr(uri, '?');
+    ssize_t question = bl_str_chr(uri, '?');
     if (question >= 0) {
         bl_str own = bl_str_of(uri.p + question + 1, uri.len - (size_t)question - 1);
         bl_str joined[] = {own, BL_STR("&"), args};
@@ -80,7 +83,7 @@ static void check_safe(lua_State *L, bl_request *r, bl_str uri)
 
 static bl_step jump_redirect(bl_run *run)
 {
-    run->request->out.location = run->jump_uri;
+    bl_lua_set_location(run->request, run->jump_uri);
     return run->status;
 }
 

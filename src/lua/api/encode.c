@@ -9,24 +9,43 @@
 
 /* ------------------------------------------------------------- URIs */
 
-/* 1: stands as it is in a component (RFC 3986 section 2.3 and what JavaScript's encodeURIComponent
- * leaves); 2: also in a URI as a whole. */
-static const uint8_t plain[256] = {
-    ['0' ... '9'] = 3, ['A' ... 'Z'] = 3, ['a' ... 'z'] = 3, ['-'] = 3, ['.'] = 3, ['_'] = 3,
-    ['~'] = 3,         ['!'] = 2,         ['\''] = 2,        ['('] = 2, [')'] = 2, ['*'] = 2,
-    ['$'] = 2,         ['&'] = 2,         ['+'] = 2,         [','] = 2, ['/'] = 2, [':'] = 2,
-    [';'] = 2,         ['='] = 2,         ['?'] = 2,         ['@'] = 2, ['#'] = 2,
+/* What each kind escapes beside control characters and bytes above 0x7e: a bit for each kind. */
+#define KINDS(uri, args, component, html, refresh, memcached)                                      \
+    ((uri) | (args) << 1 | (component) << 2 | (html) << 3 | (refresh) << 4 | (memcached) << 5 |    \
+     (memcached) << 6)
+
+static const uint8_t escaped[256] = {
+    [0 ... 0x1f] = 0x7f,
+    [0x7f ... 0xff] = 0x7f,
+    [' '] = KINDS(1, 1, 1, 1, 1, 1),
+    ['"'] = KINDS(0, 0, 1, 1, 1, 0),
+    ['#'] = KINDS(1, 1, 1, 1, 0, 0),
+    ['%'] = KINDS(1, 1, 1, 1, 1, 1),
+    ['&'] = KINDS(0, 1, 1, 0, 0, 0),
+    ['\''] = KINDS(0, 0, 0, 1, 1, 0),
+    ['+'] = KINDS(0, 1, 1, 0, 0, 0),
+    ['?'] = KINDS(1, 1, 1, 0, 0, 0),
+    ['$'] = KINDS(0, 0, 1, 0, 0, 0),
+    [','] = KINDS(0, 0, 1, 0, 0, 0),
+    ['/'] = KINDS(0, 0, 1, 0, 0, 0),
+    [':'] = KINDS(0, 0, 1, 0, 0, 0),
+    [';'] = KINDS(0, 0, 1, 0, 0, 0),
+    ['<' ... '>'] = KINDS(0, 0, 1, 0, 0, 0),
+    ['@'] = KINDS(0, 0, 1, 0, 0, 0),
+    ['[' ... '^'] = KINDS(0, 0, 1, 0, 0, 0),
+    ['`'] = KINDS(0, 0, 1, 0, 0, 0),
+    ['{' ... '}'] = KINDS(0, 0, 1, 0, 0, 0),
 };
 
 size_t bl_lua_escape_uri(char *to, const char *s, size_t len, int type)
 {
     static const char hex[] = "0123456789ABCDEF";
-    unsigned keeps = type == 0 ? 2 : 1;
+    unsigned kind = 1u << type;
     char *at = to;
 
     for (size_t i = 0; i < len; i++) {
         unsigned char c = (unsigned char)s[i];
-        if (plain[c] & keeps) {
+        if (!(escaped[c] & kind)) {
             *at++ = (char)c;
             continue;
         }
@@ -103,10 +122,11 @@ uint32_t bl_lua_crc32(const char *s, size_t len)
     return (uint32_t)crc32_z(0, (const Bytef *)s, len);
 }
 
-/* Algorithms are looked up once: OpenSSL 3 takes longer for that than for a short digest. */
+/* Algorithms are looked up once: OpenSSL 3 takes longer for that than for a short digest.
+ * Each thread has its own: those of worker threads come here, too. */
 static void digest(EVP_MD **md, const char *name, unsigned char *to, const char *s, size_t len)
 {
-    static EVP_MD_CTX *ctx;
+    static _Thread_local EVP_MD_CTX *ctx;
 
     if (ctx == NULL)
         ctx = EVP_MD_CTX_new();
@@ -120,14 +140,14 @@ static void digest(EVP_MD **md, const char *name, unsigned char *to, const char 
 
 void bl_lua_md5(unsigned char *to, const char *s, size_t len)
 {
-    static EVP_MD *md;
+    static _Thread_local EVP_MD *md;
 
     digest(&md, "MD5", to, s, len);
 }
 
 void bl_lua_sha1(unsigned char *to, const char *s, size_t len)
 {
-    static EVP_MD *md;
+    static _Thread_local EVP_MD *md;
 
     digest(&md, "SHA1", to, s, len);
 }

@@ -15,6 +15,7 @@
 #include "lua/api/socket.h"
 #include "lua/api/thread.h"
 #include "lua/api/timer.h"
+#include "lua/api/worker_thread.h"
 #include "lua/vm.h"
 
 const bl_lua_family bl_lua_families[] = {
@@ -31,6 +32,7 @@ const bl_lua_family bl_lua_families[] = {
     {"thread", bl_lua_open_thread},
     {"semaphore", bl_lua_open_semaphore},
     {"timer", bl_lua_open_timer},
+    {"worker_thread", bl_lua_open_worker_thread},
     {"socket", bl_lua_open_socket}, /* behind request */
     {"re", bl_lua_open_regex},
     {"shdict", bl_lua_open_shdict},

@@ -75,8 +75,7 @@ static bl_str get_location(bl_request *r)
     return h ? h->value : r->out.location;
 }
 
-/* A path stays one: only what the server itself redirects to is made absolute. */
-static void set_location(bl_request *r, bl_str value)
+void bl_lua_set_location(bl_request *r, bl_str value)
 {
     bl_str name = BL_STR("Location");
     bool path = value.len && value.p[0] == '/';
@@ -115,7 +114,7 @@ static const special specials[] = {
     {BL_H_CONTENT_LENGTH, get_length, set_length},
     {BL_H_LAST_MODIFIED, get_modified, set_modified},
     {BL_H_ETAG, get_etag, set_etag},
-    {BL_H_LOCATION, get_location, set_location},
+    {BL_H_LOCATION, get_location, bl_lua_set_location},
     {BL_H_CONNECTION, get_connection, set_connection},
     {BL_H_TRANSFER_ENCODING, get_transfer, set_transfer},
 };
@@ -160,27 +159,32 @@ static void tell_server(bl_request *r, bl_str name)
         r->out.no_date = true;
 }
 
-static void set_field(bl_request *r, bl_str name, bl_str value, bool append)
+/* False: the value can't be one of this field. */
+static bool set_field(bl_request *r, bl_str name, bl_str value, bool append)
 {
     const special *s = special_of(name);
 
     if (value.p)
         value = bl_pool_str(r->pool, value);
+    if (s && s->id == BL_H_CONTENT_LENGTH && value.len && bl_str_to_int(value) < 0)
+        return false;
     if (s) {
         s->set(r, value);
-        return;
+        return true;
     }
     tell_server(r, name);
     if (!append)
         bl_headers_remove(&r->out.headers, name);
     if (value.p)
         bl_headers_add(&r->out.headers, r->pool, bl_pool_str(r->pool, name), value);
+    return true;
 }
 
 static bool is_unsafe(char c, bool name)
 {
     if (name)
-        return (unsigned char)c <= ' ' || c == 0x7f || strchr("\"(),/:;<=>?@[\\]{}", c);
+        return (unsigned char)c <= ' ' || (unsigned char)c >= 0x80 || c == 0x7f ||
+               strchr("\"(),/:;<=>?@[\\]{}", c);
     return c == '\r' || c == '\n' || c == '\0';
 }
 
@@ -220,8 +224,8 @@ int bl_lua_ffi_header_set(const char *name, size_t name_len, const char *value, 
     }
     bl_str text =
         value == NULL ? BL_STR_NONE : bl_lua_safe_field(r->pool, bl_str_of(value, len), false);
-    set_field(r, bl_lua_safe_field(r->pool, bl_str_of(name, name_len), true), text, append);
-    return 0;
+    bl_str field = bl_lua_safe_field(r->pool, bl_str_of(name, name_len), true);
+    return set_field(r, field, text, append) ? 0 : 3;
 }
 
 int bl_lua_ffi_get_status(void)

@@ -12,7 +12,7 @@
  * Names are as given, with "_" for "-" already translated. */
 int bl_lua_ffi_header_get(const char *name, size_t len, bl_str *value);
 /* Replaces a field by one of that value; `value` NULL: takes it out. `append`: adds one.
- * 0, or an error: 1 the head has been sent, 2 no request. */
+ * 0, or an error: 1 the head has been sent, 2 no request, 3 a bad value. */
 int bl_lua_ffi_header_set(const char *name, size_t name_len, const char *value, size_t len,
                           int append);
 /* The status that the response has so far; -1 without a request. */
@@ -22,6 +22,10 @@ int bl_lua_ffi_set_status_line(int status, const char *reason, size_t len);
 /* lua_transform_underscores_in_response_headers. */
 int bl_lua_ffi_transform_underscores(void);
 void bl_lua_ffi_bypass_if_checks(void);
+
+/* ngx.header.location and ngx.redirect: a path stays one, only what the server itself redirects to
+ * is made absolute. p NULL: none. */
+void bl_lua_set_location(bl_request *r, bl_str value);
 
 /* A name or value with bytes that have no place in one as %XX: a value can't become fields. */
 bl_str bl_lua_safe_field(bl_pool *pool, bl_str s, bool name);

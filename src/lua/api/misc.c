@@ -4,6 +4,7 @@
 #include "process/core.h"
 #include "process/features.h"
 #include "process/process.h"
+#include "process/stats.h"
 
 #include <config.h>
 #include <lauxlib.h>
@@ -95,6 +96,31 @@ static int l_id(lua_State *L)
     return 1;
 }
 
+/* Those of the configured number of workers; a process that serves alone is its only one. */
+static int l_pids(lua_State *L)
+{
+    int count = (int)bl_core_of(bl_lua_now.vm->generation)->workers, found = 0;
+
+    if (bl_lua_now.phase & (BL_LUA_INIT | BL_LUA_INIT_WORKER)) {
+        lua_pushnil(L);
+        lua_pushliteral(L, "API disabled in the current context");
+        return 2;
+    }
+    lua_createtable(L, count, 0);
+    for (int i = 0; i < count && bl_process == BL_PROCESS_WORKER; i++) {
+        int64_t pid = bl_stats_pid(i);
+        if (pid == 0)
+            continue;
+        lua_pushinteger(L, (lua_Integer)pid);
+        lua_rawseti(L, -2, ++found);
+    }
+    if (found == 0) {
+        l_pid(L);
+        lua_rawseti(L, -2, 1);
+    }
+    return 1;
+}
+
 static int l_count(lua_State *L)
 {
     lua_pushinteger(L, (lua_Integer)bl_core_of(bl_lua_now.vm->generation)->workers);
@@ -105,9 +131,7 @@ static int l_count(lua_State *L)
 
 static int l_prefix(lua_State *L)
 {
-    const bl_generation *g = bl_lua_now.vm->generation;
-
-    lua_pushlstring(L, g->prefix.p, g->prefix.len);
+    lua_pushvalue(L, lua_upvalueindex(1));
     return 1;
 }
 
@@ -128,14 +152,16 @@ static int l_configure(lua_State *L)
 static void open_worker(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"exiting", l_exiting}, {"pid", l_pid}, {"id", l_id}, {"count", l_count}, {NULL, NULL}};
+        {"exiting", l_exiting}, {"pid", l_pid},     {"pids", l_pids},
+        {"id", l_id},           {"count", l_count}, {NULL, NULL},
+    };
 
     lua_createtable(L, 0, 8);
     luaL_register(L, NULL, functions);
     lua_setfield(L, -2, "worker");
 }
 
-static void open_config(lua_State *L)
+void bl_lua_misc_config(lua_State *L, const bl_generation *g)
 {
     lua_createtable(L, 0, 8);
     lua_pushliteral(L, "http");
@@ -146,7 +172,8 @@ static void open_config(lua_State *L)
     lua_setfield(L, -2, "nginx_version");
     lua_pushinteger(L, 10030);
     lua_setfield(L, -2, "ngx_lua_version");
-    lua_pushcfunction(L, l_prefix);
+    lua_pushlstring(L, g->prefix.p, g->prefix.len);
+    lua_pushcclosure(L, l_prefix, 1);
     lua_setfield(L, -2, "prefix");
     lua_pushcfunction(L, l_configure);
     lua_setfield(L, -2, "nginx_configure");
@@ -162,7 +189,7 @@ void bl_lua_open_misc(lua_State *L)
     lua_pushlightuserdata(L, NULL);
     lua_setfield(L, -2, "null");
     open_worker(L);
-    open_config(L);
+    bl_lua_misc_config(L, bl_lua_now.vm->generation);
 }
 
 /* ------------------------------------------------------------- for ngx.process, ngx.errlog */

@@ -2,8 +2,9 @@
 #ifndef BL_LUA_API_MISC_H
 #define BL_LUA_API_MISC_H
 
+#include "conf/generation.h"
+
 #include <lua.h>
-#include <stddef.h>
 
 /* For the FFI: bl_process_kind; pids; levels of the current log. */
 int bl_lua_ffi_process_type(void);
@@ -13,5 +14,7 @@ int bl_lua_ffi_log_level(void);
 void bl_lua_ffi_raw_log(int level, const char *text, size_t len);
 
 void bl_lua_open_misc(lua_State *L);
+/* ngx.config of a configuration, in the table on top: also for VMs of threads. */
+void bl_lua_misc_config(lua_State *L, const bl_generation *g);
 
 #endif

@@ -66,6 +66,11 @@ static int open_body(lua_State *L, bl_request *r)
         return bl_socket_fail(L, "request body already exists");
     if (ctx->body_socket)
         return bl_socket_fail(L, "duplicate call");
+    r->body.asked = true;
+    if (r->expect_100 && r->codec->send_interim) {
+        r->expect_100 = false;
+        r->codec->send_interim(r, 100);
+    }
     bl_socket *s = bl_socket_push(L, &body_source, body_type);
     bl_socket_adopt(s);
     s->stage = BL_SOCKET_OPEN;
@@ -215,17 +220,16 @@ static void make_metatable(lua_State *L, const char *name, bool send)
         {"settimeout", bl_socket_l_settimeout},
         {"settimeouts", bl_socket_l_settimeouts},
         {"getfd", l_getfd},
+        {"setoption", bl_socket_l_setoption},
+        {"getoption", bl_socket_l_getoption},
         {NULL, NULL},
     };
 
-    luaL_newmetatable(L, name);
-    lua_createtable(L, 0, 8);
-    luaL_register(L, NULL, methods);
+    bl_socket_metatable(L, name, methods);
     if (send) {
         lua_pushcfunction(L, bl_socket_l_send);
         lua_setfield(L, -2, "send");
     }
-    lua_setfield(L, -2, "__index");
     lua_pop(L, 1);
 }
 

@@ -1,4 +1,5 @@
 #include "lua/api/request.h"
+#include "http/parse.h"
 #include "http/variable.h"
 #include "lua/api/args.h"
 #include "lua/api/header.h"
@@ -106,7 +107,7 @@ static void check_safe(lua_State *L, bl_request *r, bl_str uri)
 {
     for (size_t i = 0; i < uri.len; i++) {
         unsigned char c = (unsigned char)uri.p[i];
-        if (c >= 0x20 && c != 0x7f)
+        if ((c >= 0x20 && c != 0x7f) || c == '\t')
             continue;
         luaL_error(L,
                    "unsafe byte \"0x%s\" in uri \"%s\" (maybe you want to set the 'binary' "
@@ -142,13 +143,37 @@ static int l_set_uri(lua_State *L)
     return bl_task_end(L, BL_RUN_JUMP, 0);
 }
 
+/* Arguments go into request lines: what would end one is escaped. */
+static bl_str escape_controls(bl_pool *pool, bl_str s)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    size_t controls = 0;
+
+    for (size_t i = 0; i < s.len; i++)
+        controls += (unsigned char)s.p[i] <= ' ' || s.p[i] == 0x7f;
+    if (controls == 0)
+        return s;
+    char *to = bl_pool_bytes(pool, s.len + 2 * controls), *at = to;
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        if (c > ' ' && c != 0x7f) {
+            *at++ = s.p[i];
+            continue;
+        }
+        *at++ = '%';
+        *at++ = hex[c >> 4];
+        *at++ = hex[c & 15];
+    }
+    return bl_str_of(to, (size_t)(at - to));
+}
+
 static int l_set_uri_args(lua_State *L)
 {
     bl_request *r = bl_lua_request(L, BL_LUA_REAL);
 
     if (lua_gettop(L) != 1)
         return luaL_error(L, "expecting 1 argument but seen %d", lua_gettop(L));
-    r->args = bl_args_from_lua(L, 1, r->pool, "set_uri_args");
+    r->args = escape_controls(r->pool, bl_args_from_lua(L, 1, r->pool, "set_uri_args"));
     r->valid_raw_uri = false;
     return 0;
 }
@@ -209,12 +234,23 @@ static void forget_variable(bl_request *r, bl_str name)
     }
 }
 
+/* $host and the port of it. What is no host at all is taken as it is. */
+static void use_host(bl_request *r, bl_str value)
+{
+    char *lower = bl_pool_bytes(r->pool, value.len + 1);
+
+    if (bl_parse_host(value, lower, &r->host, &r->host_port))
+        return;
+    r->host = value;
+    r->host_port = 0;
+}
+
 /* The fields that the server has read into places of their own. */
 static void changed(bl_request *r, bl_str name, bl_str value)
 {
     forget_variable(r, name);
     if (bl_str_ieq(name, BL_STR("Host")))
-        r->host = value;
+        use_host(r, value);
     else if (bl_str_ieq(name, BL_STR("Content-Length")))
         r->body.length = value.len ? bl_str_to_int(value) : -1;
 }

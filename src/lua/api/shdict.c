@@ -59,10 +59,8 @@ bl_module bl_lua_shdict_module = {.name = "lua_shared_dict", .directives = direc
 static int push_keys(lua_State *L);
 
 /* ngx.shared = {name = pointer}: shdict.lua makes dictionaries of the pointers. */
-void bl_lua_open_shdict(lua_State *L)
+void bl_lua_shdict_zones(lua_State *L, const bl_generation *g)
 {
-    const bl_generation *g = bl_lua_now.vm->generation;
-
     lua_newtable(L);
     BL_LIST_EACH (it, &g->zones) {
         const bl_zone *zone = BL_CONTAINER(it, bl_zone, link);
@@ -75,6 +73,11 @@ void bl_lua_open_shdict(lua_State *L)
     lua_setfield(L, -2, "shared");
     lua_pushcfunction(L, push_keys);
     lua_setfield(L, -2, "bl_shdict_keys"); /* taken away again by shdict.lua */
+}
+
+void bl_lua_open_shdict(lua_State *L)
+{
+    bl_lua_shdict_zones(L, bl_lua_now.vm->generation);
 }
 
 /* ------------------------------------------------------------- values */

@@ -12,6 +12,8 @@ extern bl_module bl_lua_shdict_module;
 
 /* Pushes the array of {name, dictionary} of the generation; opens the family. */
 void bl_lua_open_shdict(lua_State *L);
+/* ngx.shared of a configuration, in the table on top: also for VMs of threads. */
+void bl_lua_shdict_zones(lua_State *L, const bl_generation *g);
 
 /* A value on its way between Lua and the dictionary. Declared again in shdict.lua. */
 typedef struct bl_lua_shdict_value {

@@ -476,6 +476,14 @@ static const luaL_Reg methods[] = {
     {NULL, NULL},
 };
 
+void bl_socket_metatable(lua_State *L, const char *name, const luaL_Reg *functions)
+{
+    luaL_newmetatable(L, name);
+    luaL_register(L, NULL, functions);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -2, "__index");
+}
+
 /* The methods as package.loaded["bulan.socket"], for resty.core.socket. */
 static void give_to_lua(lua_State *L)
 {
@@ -492,12 +500,9 @@ static void make_metatables(lua_State *L)
     lua_pushcfunction(L, l_gc);
     lua_setfield(L, -2, "__gc");
     keep_metatable(L, &handle_ref);
-    luaL_newmetatable(L, tcp_type);
-    lua_createtable(L, 0, 24);
-    luaL_register(L, NULL, methods);
+    bl_socket_metatable(L, tcp_type, methods);
     bl_socket_tls_methods(L);
     give_to_lua(L);
-    lua_setfield(L, -2, "__index");
     keep_metatable(L, &tcp_ref);
 }
 

@@ -157,6 +157,8 @@ struct bl_socket {
     struct bl_socket_tls *tls; /* what sslhandshake is going to need: socket_tls.c */
 };
 
+/* A metatable that is its own index, on top of L: registered under `name`. */
+void bl_socket_metatable(lua_State *L, const char *name, const luaL_Reg *functions);
 /* A new one for Lua, on top of the stack; `metatable` names its methods. */
 bl_socket *bl_socket_push(lua_State *L, const bl_socket_source *source, const char *metatable);
 /* The object of a method call, whose owner must be the caller. */

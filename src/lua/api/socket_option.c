@@ -24,6 +24,12 @@ static const option *find(const char *name)
     return NULL;
 }
 
+/* A socket that reads a request's body stands for the client's connection. */
+static bl_conn *conn_of(const bl_socket *s)
+{
+    return s->conn == NULL && s->request ? s->request->conn : s->conn;
+}
+
 /* The option of an open socket; NULL: *count results of a failure were pushed. */
 static const option *check(lua_State *L, bl_socket **s, int *count)
 {
@@ -31,7 +37,7 @@ static const option *check(lua_State *L, bl_socket **s, int *count)
     const char *name = luaL_checkstring(L, 2);
     const option *o = find(name);
 
-    if (!bl_socket_is_open(*s) || (*s)->conn == NULL)
+    if (!bl_socket_is_open(*s) || conn_of(*s) == NULL)
         *count = bl_socket_fail(L, "closed");
     else if (o == NULL)
         *count = bl_socket_fail(L, lua_pushfstring(L, "unsupported option \"%s\"", name));
@@ -62,10 +68,11 @@ int bl_socket_l_setoption(lua_State *L)
     if (o == NULL)
         return count;
     int value = value_of(L, o);
-    if (setsockopt(s->conn->io.fd, o->level, o->number, &value, sizeof value) != 0)
+    bl_conn *c = conn_of(s);
+    if (setsockopt(c->io.fd, o->level, o->number, &value, sizeof value) != 0)
         return bl_socket_fail_errno(L, errno);
     if (o->number == TCP_NODELAY && o->level == IPPROTO_TCP)
-        s->conn->tcp_nodelay_on = value != 0;
+        c->tcp_nodelay_on = value != 0;
     lua_pushboolean(L, true);
     return 1;
 }
@@ -84,7 +91,7 @@ int bl_socket_l_getoption(lua_State *L)
     const option *o = check(L, &s, &count);
     if (o == NULL)
         return count;
-    if (getsockopt(s->conn->io.fd, o->level, o->number, &value, &len) != 0)
+    if (getsockopt(conn_of(s)->io.fd, o->level, o->number, &value, &len) != 0)
         return bl_socket_fail_errno(L, errno);
     lua_pushinteger(L, value);
     return 1;

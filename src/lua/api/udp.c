@@ -216,16 +216,16 @@ static int l_udp(lua_State *L)
 void bl_lua_open_udp(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        {"setpeername", l_setpeername}, {"send", l_send},
-        {"receive", l_receive},         {"settimeout", bl_socket_l_settimeout},
-        {"bind", bl_socket_l_bind},     {"close", bl_socket_l_close},
-        {"getfd", bl_socket_l_getfd},   {NULL, NULL},
+        {"setpeername", l_setpeername},
+        {"send", l_send},
+        {"receive", l_receive},
+        {"settimeout", bl_socket_l_settimeout},
+        {"bind", bl_socket_l_bind},
+        {"close", bl_socket_l_close},
+        {NULL, NULL},
     };
 
-    luaL_newmetatable(L, udp_type);
-    lua_createtable(L, 0, 8);
-    luaL_register(L, NULL, methods);
-    lua_setfield(L, -2, "__index");
+    bl_socket_metatable(L, udp_type, methods);
     lua_pop(L, 1);
     lua_getfield(L, -1, "socket");
     lua_pushcfunction(L, l_udp);

@@ -1,0 +1,616 @@
+/* memc_pass: a location that is a memcached client, with all commands of the text protocol.
+ *
+ *   set $memc_cmd set;            without it, the method says: GET get, POST add, PUT set, DELETE
+ *   set $memc_key $arg_key;       delete; a key is percent-encoded
+ *   set $memc_value $arg_value;   without it, the request's body
+ *   set $memc_flags 0; set $memc_exptime 60;
+ *   memc_pass 127.0.0.1:11211;
+ *
+ * What get finds is the response's body; of the other commands the reply itself is. A reply is one
+ * of four kinds, which the codec (the second half of the file) tells apart:
+ *
+ *     value   "VALUE key flags LENGTH", the bytes, "END"; or "END" alone: 404
+ *     line    "STORED" 201, "DELETED" 200, "NOT_FOUND" 404, 17 …
+ *     list    lines up to "END"
+ *     error   "ERROR", "CLIENT_ERROR …", "SERVER_ERROR …": 502 */
+#include "http/modules/memc.h"
+#include "core/time.h"
+#include "http/escape.h"
+#include "http/mime.h"
+#include "http/upstream/upstream.h"
+#include "http/variable.h"
+
+typedef enum reply {
+    VALUE,
+    LINE,
+    LIST
+} reply;
+
+/* A command; `form` says what stands behind its name. */
+typedef struct command {
+    const char *name;
+    enum {
+        WITH_KEY,   /* key */
+        WITH_VALUE, /* key flags exptime bytes, then the value */
+        WITH_DELTA, /* key value */
+        WITH_TIME,  /* [exptime] */
+        PLAIN,
+    } form;
+    reply reply;
+} command;
+
+static const command commands[] = {
+    {"get", WITH_KEY, VALUE},       {"set", WITH_VALUE, LINE},     {"add", WITH_VALUE, LINE},
+    {"delete", WITH_KEY, LINE},     {"replace", WITH_VALUE, LINE}, {"append", WITH_VALUE, LINE},
+    {"prepend", WITH_VALUE, LINE},  {"incr", WITH_DELTA, LINE},    {"decr", WITH_DELTA, LINE},
+    {"flush_all", WITH_TIME, LINE}, {"stats", PLAIN, LIST},        {"version", PLAIN, LINE},
+};
+
+enum {
+    V_CMD,
+    V_KEY,
+    V_VALUE,
+    V_FLAGS,
+    V_EXPTIME,
+    VARIABLES,
+};
+
+typedef struct settings {
+    bl_upstream_settings up;
+    int allowed; /* bits of `commands`; 0: all */
+    int flags_to_last_modified;
+    /* not inherited, but by `if` */
+    bl_value *target;         /* NULL: none */
+    bl_upstream_group *group; /* of a constant one */
+    int variable[VARIABLES];
+} settings;
+
+/* What a request knows of its own: u->data. */
+typedef struct memc {
+    const settings *conf;
+    const command *command;
+    size_t matched; /* of what ends a value or list, so far */
+} memc;
+
+static const char *const variable_names[VARIABLES] = {"memc_cmd", "memc_key", "memc_value",
+                                                      "memc_flags", "memc_exptime"};
+static const bl_upstream_codec codec;
+
+/* ------------------------------------------------------------- the request */
+
+static bool variable(const bl_upstream *u, int which, bl_str *value)
+{
+    const memc *m = u->data;
+
+    return bl_var_get(u->r, m->conf->variable[which], value) && value->len;
+}
+
+static bl_str number_or_zero(const bl_upstream *u, int which)
+{
+    bl_str value;
+
+    return variable(u, which, &value) ? value : BL_STR("0");
+}
+
+static const char *default_command(const bl_request *r)
+{
+    switch (r->method) {
+    case BL_M_GET:
+    case BL_M_HEAD:
+        return "get";
+    case BL_M_POST:
+        return "add";
+    case BL_M_PUT:
+        return "set";
+    case BL_M_DELETE:
+        return "delete";
+    default:
+        return NULL;
+    }
+}
+
+/* 0, or the status to answer. */
+static int choose_command(bl_upstream *u, memc *m)
+{
+    const char *by_method = default_command(u->r);
+    bl_str name;
+
+    if (!variable(u, V_CMD, &name)) {
+        if (by_method == NULL)
+            return 400;
+        name = bl_str_c(by_method);
+    }
+    for (size_t i = 0; i < BL_COUNTOF(commands); i++) {
+        if (!bl_str_eq(name, bl_str_c(commands[i].name)))
+            continue;
+        if (m->conf->allowed && !(m->conf->allowed >> i & 1))
+            return 403;
+        m->command = &commands[i];
+        return 0;
+    }
+    bl_log_write(BL_LOG_ERR, u->r->log, 0, "unknown $memc_cmd \"%.*s\"", BL_STR_ARG(name));
+    return 400;
+}
+
+static bl_step missing(const bl_upstream *u, int which)
+{
+    bl_log_write(BL_LOG_ERR, u->r->log, 0, "the \"$%s\" variable is not set",
+                 variable_names[which]);
+    return 400;
+}
+
+/* The value and its end, as the request's body; -1: there is none. */
+static int64_t add_value(bl_upstream *u)
+{
+    bl_request *r = u->r;
+    bl_chain *body = BL_NEW(r->pool, bl_chain);
+    bl_str value;
+
+    bl_chain_init(body);
+    if (variable(u, V_VALUE, &value)) {
+        bl_chain_push(body, bl_buf_ref(r->pool, value));
+    } else if (r->body.whole || r->body.data.first) {
+        for (const bl_buf *b = r->body.data.first; b; b = b->next) {
+            bl_buf *copy = BL_NEW(r->pool, bl_buf);
+            *copy = *b;
+            copy->release = NULL;
+            bl_chain_push(body, copy);
+        }
+    } else {
+        return -1;
+    }
+    int64_t length = bl_chain_len(body);
+    bl_chain_push(body, bl_buf_ref(r->pool, BL_STR("\r\n")));
+    u->body = body;
+    return length;
+}
+
+static bl_str escaped_key(const bl_upstream *u)
+{
+    bl_str key;
+
+    if (!variable(u, V_KEY, &key))
+        return BL_STR_NONE;
+    return bl_escape_uri(u->r->pool, key, BL_ESCAPE_COMPONENT);
+}
+
+static bl_step build_text(bl_upstream *u, const command *c, bl_str key)
+{
+    bl_pool *pool = u->r->pool;
+    bl_str value;
+    int64_t length;
+
+    switch (c->form) {
+    case WITH_KEY:
+        u->request_head = bl_pool_printf(pool, "%s %.*s\r\n", c->name, BL_STR_ARG(key));
+        return BL_NEXT;
+    case WITH_VALUE:
+        if ((length = add_value(u)) < 0)
+            return missing(u, V_VALUE);
+        bl_str flags = number_or_zero(u, V_FLAGS), time = number_or_zero(u, V_EXPTIME);
+        u->request_head =
+            bl_pool_printf(pool, "%s %.*s %.*s %.*s %lld\r\n", c->name, BL_STR_ARG(key),
+                           BL_STR_ARG(flags), BL_STR_ARG(time), (long long)length);
+        return BL_NEXT;
+    case WITH_DELTA:
+        if (!variable(u, V_VALUE, &value))
+            return missing(u, V_VALUE);
+        u->request_head =
+            bl_pool_printf(pool, "%s %.*s %.*s\r\n", c->name, BL_STR_ARG(key), BL_STR_ARG(value));
+        return BL_NEXT;
+    case WITH_TIME:
+        if (variable(u, V_EXPTIME, &value)) {
+            u->request_head = bl_pool_printf(pool, "%s %.*s\r\n", c->name, BL_STR_ARG(value));
+            return BL_NEXT;
+        }
+        break;
+    case PLAIN:
+        break;
+    }
+    u->request_head = bl_pool_printf(pool, "%s\r\n", c->name);
+    return BL_NEXT;
+}
+
+static bool has_space(bl_str s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        if ((unsigned char)s.p[i] <= ' ')
+            return true;
+    }
+    return false;
+}
+
+/* Numbers that go into the command line as they are. */
+static bool are_words(const bl_upstream *u, const command *c)
+{
+    bl_str value;
+    bool ok = !variable(u, V_FLAGS, &value) || !has_space(value);
+
+    ok = ok && (!variable(u, V_EXPTIME, &value) || !has_space(value));
+    return ok && (c->form != WITH_DELTA || !variable(u, V_VALUE, &value) || !has_space(value));
+}
+
+static bl_step build(bl_upstream *u)
+{
+    static const bl_chain nothing;
+    const memc *m = u->data;
+    const command *c = m->command;
+    bl_str key = escaped_key(u);
+
+    u->body = &nothing;
+    if (c->form <= WITH_DELTA && key.len == 0)
+        return missing(u, V_KEY);
+    if (!are_words(u, c)) {
+        bl_log_write(BL_LOG_ERR, u->r->log, 0, "a space in a number for memcached");
+        return 400;
+    }
+    return build_text(u, c, key);
+}
+
+static const bl_upstream_module module = {.codec = &codec, .build = build};
+
+/* ------------------------------------------------------------- the reply */
+
+static void reset(bl_upstream *u)
+{
+    memc *m = u->data;
+
+    m->matched = 0;
+    u->head.status = 0;
+    u->head.status_line = BL_STR_NONE;
+    bl_headers_init(&u->head.headers, u->head.known);
+    bl_headers_init(&u->head.trailers, NULL);
+    u->head.content_length = -1;
+    u->head.keepalive = true;
+}
+
+static bl_status answer(bl_upstream *u, int status, int64_t length)
+{
+    u->head.status = u->trying->status = status;
+    u->head.content_length = length;
+    return BL_OK;
+}
+
+static void add_field(bl_upstream *u, const char *name, bl_str value)
+{
+    bl_headers_add(&u->head.headers, u->r->pool, bl_str_c(name), value);
+}
+
+/* The word at the front of `text`, which it is taken off. */
+static bl_str take_word(bl_str *text)
+{
+    ssize_t space = bl_str_chr(*text, ' ');
+    bl_str word = space < 0 ? *text : bl_str_of(text->p, (size_t)space);
+    size_t used = BL_MIN(word.len + 1, text->len);
+
+    *text = bl_str_of(text->p + used, text->len - used);
+    return word;
+}
+
+static void use_flags(bl_upstream *u, bl_str flags)
+{
+    const memc *m = u->data;
+    int64_t t = bl_str_to_int(flags);
+    char text[BL_TIME_HTTP_LEN];
+
+    if (!m->conf->flags_to_last_modified || t < 0)
+        return;
+    bl_time_http(text, (time_t)t);
+    add_field(u, "Last-Modified", bl_pool_str(u->r->pool, bl_str_of(text, sizeof text)));
+}
+
+/* "VALUE key flags bytes [cas]", without its end. */
+static bl_status use_value(bl_upstream *u, bl_str line)
+{
+    bl_str rest = line;
+
+    take_word(&rest);
+    take_word(&rest);
+    bl_str flags = take_word(&rest);
+    int64_t length = bl_str_to_int(take_word(&rest));
+    if (length < 0) {
+        bl_log_write(BL_LOG_ERR, u->r->log, 0, "memcached sent invalid length in response \"%.*s\"",
+                     BL_STR_ARG(line));
+        return BL_ERROR;
+    }
+    use_flags(u, flags);
+    add_field(u, "Content-Type", bl_mime_of(u->r));
+    return answer(u, 200, length);
+}
+
+static int status_of_line(bl_str line)
+{
+    if (bl_str_eq(line, BL_STR("STORED")))
+        return 201;
+    if (bl_str_eq(line, BL_STR("NOT_FOUND")))
+        return 404;
+    if (bl_str_starts(line, BL_STR("ERROR")) || bl_str_starts(line, BL_STR("CLIENT_ERROR")) ||
+        bl_str_starts(line, BL_STR("SERVER_ERROR")))
+        return 502;
+    return 200;
+}
+
+/* A reply that is one line: it is the body, unless the server's own page is sent. */
+static bl_status use_line(bl_upstream *u, bl_str line, size_t whole)
+{
+    int status = status_of_line(line);
+
+    if (status == 502)
+        bl_log_write(BL_LOG_ERR, u->r->log, 0, "memcached sent \"%.*s\"", BL_STR_ARG(line));
+    if (status == 404) {
+        u->in->pos += whole;
+        return answer(u, 404, 0);
+    }
+    add_field(u, "Content-Type", BL_STR("text/plain"));
+    return answer(u, status, (int64_t)whole);
+}
+
+static bl_status parse_head(bl_upstream *u)
+{
+    const memc *m = u->data;
+    bl_buf *in = u->in;
+    bl_str text = bl_str_of(in->pos, (size_t)(in->last - in->pos));
+    ssize_t lf = bl_str_chr(text, '\n');
+
+    if (lf < 0)
+        return BL_AGAIN;
+    bl_str line = bl_str_of(text.p, (size_t)lf);
+    if (line.len && line.p[line.len - 1] == '\r')
+        line.len--;
+    if (m->command->reply == VALUE && bl_str_starts(line, BL_STR("VALUE "))) {
+        in->pos += lf + 1;
+        return use_value(u, line);
+    }
+    if (m->command->reply == VALUE && bl_str_eq(line, BL_STR("END"))) {
+        in->pos += lf + 1;
+        return answer(u, 404, 0);
+    }
+    if (m->command->reply == LIST && status_of_line(line) == 200) {
+        add_field(u, "Content-Type", BL_STR("text/plain"));
+        return answer(u, 200, -1);
+    }
+    return use_line(u, line, (size_t)lf + 1);
+}
+
+/* Takes what belongs to `end` off the front of *in. */
+static bl_upstream_piece take_end(bl_upstream *u, bl_str *in, bl_str end)
+{
+    memc *m = u->data;
+
+    while (m->matched < end.len) {
+        if (in->len == 0)
+            return BL_UP_MORE;
+        if (in->p[0] != end.p[m->matched]) {
+            bl_log_write(BL_LOG_ERR, u->r->log, 0, "memcached sent invalid trailer");
+            return BL_UP_BAD;
+        }
+        *in = bl_str_of(in->p + 1, in->len - 1);
+        m->matched++;
+    }
+    return BL_UP_END;
+}
+
+static bl_upstream_piece take_counted(bl_upstream *u, bl_str *in, bl_str *piece)
+{
+    const memc *m = u->data;
+    size_t n = (size_t)BL_MIN((int64_t)in->len, u->body_left);
+
+    if (u->body_left == 0) {
+        bool has_end = m->command->reply == VALUE && u->head.status == 200;
+        return has_end ? take_end(u, in, BL_STR("\r\nEND\r\n")) : BL_UP_END;
+    }
+    if (n == 0)
+        return BL_UP_MORE;
+    *piece = bl_str_of(in->p, n);
+    *in = bl_str_of(in->p + n, in->len - n);
+    u->body_left -= (int64_t)n;
+    return BL_UP_DATA;
+}
+
+/* Up to a line "END". `matched` begins as if a line had just ended. */
+static bl_upstream_piece take_list(bl_upstream *u, bl_str *in, bl_str *piece)
+{
+    static const bl_str end = BL_STR_INIT("END\r\n");
+    enum {
+        NOT_THIS_LINE = 100
+    };
+    memc *m = u->data;
+    size_t n = 0;
+
+    if (m->matched == end.len)
+        return BL_UP_END;
+    if (in->len == 0)
+        return BL_UP_MORE;
+    while (n < in->len && m->matched != end.len) {
+        char c = in->p[n++];
+        if (m->matched < end.len && c == end.p[m->matched])
+            m->matched++;
+        else
+            m->matched = c == '\n' ? 0 : NOT_THIS_LINE;
+    }
+    *piece = bl_str_of(in->p, n);
+    *in = bl_str_of(in->p + n, in->len - n);
+    return BL_UP_DATA;
+}
+
+static bl_upstream_piece parse_body(bl_upstream *u, bl_str *in, bl_str *piece)
+{
+    return u->head.content_length < 0 ? take_list(u, in, piece) : take_counted(u, in, piece);
+}
+
+static bool may_end(const bl_upstream *u BL_UNUSED)
+{
+    return false;
+}
+
+static const bl_upstream_codec codec = {
+    .name = "memcached",
+    .reset = reset,
+    .parse_head = parse_head,
+    .parse_body = parse_body,
+    .may_end = may_end,
+};
+
+/* ------------------------------------------------------------- the handler */
+
+/* 0, or the status to answer. */
+static int aim(bl_upstream *u, const settings *conf)
+{
+    bl_hostport hp;
+
+    u->group = conf->group;
+    if (u->group == NULL) {
+        bl_str text = bl_value_eval(u->r, conf->target);
+        const char *error = bl_hostport_parse(text, 0, &hp);
+        if (error) {
+            bl_log_write(BL_LOG_ERR, u->r->log, 0, "%s in upstream \"%.*s\"", error,
+                         BL_STR_ARG(text));
+            return 500;
+        }
+        bl_str host = hp.is_unix ? text : hp.host;
+        int port = hp.is_unix || hp.port < 0 ? 0 : hp.port;
+        u->group = bl_upstream_group_find(u->r->http, host, port, 0);
+        u->host = host;
+        u->port = port;
+        if (u->group == NULL && hp.is_ip)
+            u->choice.peers = bl_peers_of_addrs(u->r->pool, &hp.addr, 1, host);
+    } else {
+        u->host = u->group->host;
+    }
+    return 0;
+}
+
+static bl_step serve(bl_request *r)
+{
+    const settings *conf = BL_LOC_SETTINGS(r, bl_memc_module);
+
+    if (conf->target == NULL)
+        return 500;
+    bl_upstream *u = bl_upstream_new(r, &conf->up, &module);
+    memc *m = BL_NEW(r->pool, memc);
+    m->conf = conf;
+    u->data = m;
+    u->owner = conf;
+    u->scheme = BL_STR("memcached://");
+    int status = choose_command(u, m);
+    if (status == 0)
+        status = aim(u, conf);
+    return status ? status : bl_upstream_start(u);
+}
+
+/* ------------------------------------------------------------- directives */
+
+static bool read_pass(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_conf_node *node,
+                      void *field)
+{
+    settings *conf = field;
+    bl_str text = bl_pool_str(cf->pool, bl_conf_arg(node, 1));
+    bl_hostport hp;
+
+    if (conf->target)
+        return bl_conf_error(cf, node, 0, "\"memc_pass\" directive is duplicate");
+    ((bl_location *)cf->block)->content = serve;
+    for (int i = 0; i < VARIABLES; i++)
+        conf->variable[i] = bl_var_index(cf, bl_str_c(variable_names[i]));
+    conf->target = bl_value_compile(cf, node, 1, text);
+    if (conf->target == NULL || bl_value_has_variables(conf->target))
+        return conf->target != NULL;
+    const char *error = bl_hostport_parse(text, 0, &hp);
+    if (error)
+        return bl_conf_error(cf, node, 1, "%s in upstream \"%.*s\"", error, BL_STR_ARG(text));
+    conf->group = bl_upstream_group_for(cf, node, hp.is_unix ? text : hp.host,
+                                        hp.is_unix || hp.port < 0 ? 0 : hp.port, 0);
+    return conf->group != NULL;
+}
+
+static const bl_conf_word_value command_words[] = {
+    {"get", 1 << 0},     {"set", 1 << 1},       {"add", 1 << 2},     {"delete", 1 << 3},
+    {"replace", 1 << 4}, {"append", 1 << 5},    {"prepend", 1 << 6}, {"incr", 1 << 7},
+    {"decr", 1 << 8},    {"flush_all", 1 << 9}, {"stats", 1 << 10},  {"version", 1 << 11},
+    {NULL, 0},
+};
+
+static const bl_conf_word_value next_words[] = {
+    {"error", BL_UP_ERROR},
+    {"timeout", BL_UP_TIMEOUT},
+    {"invalid_response", BL_UP_INVALID_HEADER},
+    {"not_found", BL_UP_HTTP_404},
+    {"off", BL_UP_OFF},
+    {NULL, 0},
+};
+
+#define LOC(field) BL_LOCATION, offsetof(settings, field)
+#define UP(field)  BL_LOCATION, offsetof(settings, up.field)
+
+// clang-format off
+static const bl_directive directives[] = {
+    {"memc_pass", BL_IN_LOCATION | BL_IN_LOCATION_IF, BL_TAKE1, &bl_type_action, BL_LOCATION, .set = read_pass},
+    {"memc_cmds_allowed", BL_IN_HSL, BL_TAKE_1MORE, &bl_type_bits, LOC(allowed), .arg = command_words},
+    {"memc_flags_to_last_modified", BL_IN_HSL, BL_TAKE_FLAG, &bl_type_flag, LOC(flags_to_last_modified), "off"},
+    {"memc_connect_timeout", BL_IN_HSL, BL_TAKE1, &bl_type_msec, UP(connect_timeout), "60s"},
+    {"memc_send_timeout", BL_IN_HSL, BL_TAKE1, &bl_type_msec, UP(send_timeout), "60s"},
+    {"memc_read_timeout", BL_IN_HSL, BL_TAKE1, &bl_type_msec, UP(read_timeout), "60s"},
+    {"memc_buffer_size", BL_IN_HSL, BL_TAKE1, &bl_type_size, UP(buffer_size), "4k"},
+    {"memc_ignore_client_abort", BL_IN_HSL, BL_TAKE_FLAG, &bl_type_flag, UP(ignore_client_abort), "off"},
+    {"memc_next_upstream", BL_IN_HSL, BL_TAKE_1MORE, &bl_type_bits, UP(next_upstream), "error timeout", .arg = next_words},
+    {0},
+};
+// clang-format on
+
+/* What other kinds of upstreams can be told, and this one can't. */
+static void settle(bl_upstream_settings *up)
+{
+    up->buffering = false;
+    up->request_buffering = true;
+    up->pass_request_body = true;
+    up->intercept_404 = true;
+    up->buffers = (bl_bufs_setting){8, up->buffer_size};
+    up->busy_buffers_size = 2 * up->buffer_size;
+}
+
+/* `if` goes where the location around it goes. */
+static bool merge(bl_conf *cf, int level, void *parent, void *child)
+{
+    const settings *outer = parent;
+    settings *conf = child;
+    bl_location *loc = cf->block;
+
+    if (level != BL_LOCATION)
+        return true;
+    if (outer && loc && loc->kind == BL_LOC_IF && conf->target == NULL && outer->target) {
+        conf->target = outer->target;
+        conf->group = outer->group;
+        memcpy(conf->variable, outer->variable, sizeof conf->variable);
+        if (loc->content == NULL)
+            loc->content = loc->parent->content;
+    }
+    settle(&conf->up);
+    return bl_upstream_settings_compile(cf, &conf->up, NULL, 0);
+}
+
+/* Until `set` gives them a value they have none. */
+static bool get_nothing(bl_request *r BL_UNUSED, const bl_variable *v BL_UNUSED,
+                        bl_str name BL_UNUSED, bl_str *value BL_UNUSED)
+{
+    return false;
+}
+
+static bool define_variables(bl_conf *cf)
+{
+    for (int i = 0; i < VARIABLES; i++) {
+        if (bl_var_define(cf, bl_str_c(variable_names[i]), get_nothing, NULL, NULL,
+                          BL_VAR_CHANGEABLE | BL_VAR_WEAK) == NULL)
+            return false;
+    }
+    return true;
+}
+
+static const bl_http_module http = {.variables = define_variables};
+
+bl_module bl_memc_module = {
+    .name = "memc",
+    .directives = directives,
+    .size = {0, 0, sizeof(settings)},
+    .merge = merge,
+    .http = &http,
+};
