@@ -55,7 +55,8 @@ static bool inherit(bl_zone *zone, bl_generation *before, void **data)
 {
     bl_zone *old = before ? find_zone(before, zone->name) : NULL;
 
-    if (zone->fresh || old == NULL || old->memory == NULL || old->size != zone->size || old->owner != zone->owner)
+    if (zone->fresh || old == NULL || old->memory == NULL || old->size != zone->size ||
+        old->owner != zone->owner)
         return false;
     zone->memory = old->memory;
     zone->inherited = zone->borrowed = true;

@@ -237,8 +237,7 @@ bool bl_thread_pool_read(bl_conf *cf, const bl_conf_node *node)
     bl_thread_pool *pool = bl_thread_pool_named(cf, node, bl_conf_arg(node, 1));
 
     if (pool->threads)
-        return bl_conf_error(cf, node, 1, "duplicate thread pool \"%.*s\"",
-                             BL_STR_ARG(pool->name));
+        return bl_conf_error(cf, node, 1, "duplicate thread pool \"%.*s\"", BL_STR_ARG(pool->name));
     pool->max_queue = DEFAULT_QUEUE;
     for (int i = 2; i < node->count; i++) {
         bl_str word = bl_conf_arg(node, i);

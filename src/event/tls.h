@@ -44,14 +44,14 @@ struct bl_tls {
     bool in_early_data; /* bytes may be replays: the handshake is not over (RFC 8446 section 8) */
     void (*done)(bl_conn *c, bool ok);
     bl_tls_select_fn select;
-    void *data;                    /* of hooks … */
-    void (*forget)(void *data);    /* … and its end, with the connection's; NULL: it needs none */
-    SSL_SESSION *given;            /* by a hook of BL_TLS_AT_SESSION, to be resumed */
-    int verify_result;             /* of the peer's certificate, for hooks of BL_TLS_AT_VERIFY */
-    X509 *unverified;              /* that certificate, while they run */
+    void *data;                 /* of hooks … */
+    void (*forget)(void *data); /* … and its end, with the connection's; NULL: it needs none */
+    SSL_SESSION *given;         /* by a hook of BL_TLS_AT_SESSION, to be resumed */
+    int verify_result;          /* of the peer's certificate, for hooks of BL_TLS_AT_VERIFY */
+    X509 *unverified;           /* that certificate, while they run */
 
     /* The rest is this room's. */
-    const char *action; /* the log's, before the handshake */
+    const char *action;             /* the log's, before the handshake */
     bl_tls_hook *own[BL_TLS_HOOKS]; /* of this connection alone */
     unsigned asked;                 /* bits: stages whose hooks have all answered */
     bl_tls_hook *hook;              /* being asked */

@@ -145,8 +145,7 @@ static bool read_disable_symlinks(bl_conf *cf, const bl_directive *d BL_UNUSED,
         return bl_conf_invalid(cf, node, 2);
     if (setting->mode == BL_SYMLINKS_OFF)
         return bl_conf_error(cf, node, 2, "\"from=\" cannot be used with \"off\" parameter");
-    setting->from =
-        bl_value_compile(cf, node, 2, bl_str_of(from.p + prefix, from.len - prefix));
+    setting->from = bl_value_compile(cf, node, 2, bl_str_of(from.p + prefix, from.len - prefix));
     return setting->from != NULL;
 }
 
@@ -257,8 +256,8 @@ static const bl_type type_error_log = {"file [level]", sizeof(bl_log_targets *),
 static const bl_type type_resolver = {"address … [parameter …]", sizeof(bl_resolver *),
                                       read_resolver};
 static const bl_type type_directio = {"size | off", sizeof(int64_t), read_directio};
-static const bl_type type_symlinks = {"off | on | if_not_owner [from=part]", sizeof(bl_symlinks_setting),
-                                      read_disable_symlinks};
+static const bl_type type_symlinks = {"off | on | if_not_owner [from=part]",
+                                      sizeof(bl_symlinks_setting), read_disable_symlinks};
 static const bl_type type_aio = {"on | off | threads[=pool]", sizeof(bl_aio_setting *), read_aio};
 static const bl_type type_internal = {"", sizeof(int), read_internal};
 

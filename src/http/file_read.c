@@ -223,7 +223,8 @@ bl_step bl_file_reader_open(bl_file_reader *reader, int fd, off_t size)
     reader->fd = fd;
     if (aio) {
         bl_str name = bl_value_eval(r, aio->name);
-        reader->pool = aio->pool ? aio->pool : bl_thread_pool_find(r->server->http->generation, name);
+        reader->pool =
+            aio->pool ? aio->pool : bl_thread_pool_find(r->server->http->generation, name);
         if (reader->pool == NULL) {
             bl_log_write(BL_LOG_ERR, r->log, 0, "thread pool \"%.*s\" not found", BL_STR_ARG(name));
             return 500;

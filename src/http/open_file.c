@@ -162,8 +162,8 @@ static int open_no_links(const char *path, links links, int flags)
         memcpy(part, len ? path : ".", len ? len : 1);
         part[len ? len : 1] = '\0';
         bool last = is_last(slash);
-        int fd =
-            open_component(folder, part, links.mode, last ? flags : O_PATH | O_DIRECTORY | O_CLOEXEC);
+        int fd = open_component(folder, part, links.mode,
+                                last ? flags : O_PATH | O_DIRECTORY | O_CLOEXEC);
         close_folder(folder);
         if (fd < 0 || last)
             return fd;

@@ -168,8 +168,8 @@ static bl_status end_run(bl_run *run, handshake *h)
     const step *s = run->data;
     int code = code_of(run);
     bl_status status = verdict(s->phase, code);
-    bool good = s->phase == BL_LUA_SSL_SESSION_FETCH ? h->conn->tls->given != NULL
-                                                     : status == BL_OK;
+    bool good =
+        s->phase == BL_LUA_SSL_SESSION_FETCH ? h->conn->tls->given != NULL : status == BL_OK;
 
     if (h->run)
         bl_debug(&h->conn->log, "%s: %s exit code: %d", s->name, s->callback, good);
@@ -296,8 +296,8 @@ static void run_store(bl_conn *c, const step *step, SSL_SESSION *session)
     SSL_SESSION_up_ref(session);
     s->session = session;
     run->data = s;
-    bool over = bl_lua_code_push(step->code, h->vm, NULL, run->entry->L) != 0 ||
-                bl_run_start(run, 0);
+    bool over =
+        bl_lua_code_push(step->code, h->vm, NULL, run->entry->L) != 0 || bl_run_start(run, 0);
     if (!over) {
         part(run, c);
         return;

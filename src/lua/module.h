@@ -15,7 +15,7 @@ typedef struct bl_lua_main {
     int64_t max_pending_timers, max_running_timers;
     int64_t thread_cache, malloc_trim, error_log_size;
     int64_t block_warn, block_abort; /* ms, 0: off */
-    int64_t thread_vms; /* at most, for ngx.run_worker_thread */
+    int64_t thread_vms;              /* at most, for ngx.run_worker_thread */
     int sa_restart, load_resty_core;
     int rewrite_no_postpone, access_no_postpone, precontent_no_postpone;
     bool used;   /* some directive holds code: a VM is needed */

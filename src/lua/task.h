@@ -180,8 +180,8 @@ struct bl_run {
     bl_conn *conn;               /* whose handshake it is for, without a request; NULL: none */
     const bl_location *location; /* whose settings count, without a request; NULL: http{}'s */
     bl_log *log;                 /* without a request; NULL: the VM's */
-    const char *origin; /* for the log, without a request: "client: …"; NULL: nobody's */
-    int ctx_ref;        /* of its ngx.ctx, without a request */
+    const char *origin;          /* for the log, without a request: "client: …"; NULL: nobody's */
+    int ctx_ref;                 /* of its ngx.ctx, without a request */
     bl_link sockets; /* bl_socket.link: its own, without a request; not made until there is one */
 };
 

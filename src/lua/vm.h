@@ -40,8 +40,8 @@ struct bl_lua_vm {
     int ctxs;      /* array of ngx.ctx tables */
     int failed;    /* message handler of calls outside tasks */
     int64_t timers_pending, timers_running;
-    bl_link timers;  /* pending ones: api/timer.c */
-    bl_link sockets; /* bl_socket.link: shared ones; not made until there is one */
+    bl_link timers;      /* pending ones: api/timer.c */
+    bl_link sockets;     /* bl_socket.link: shared ones; not made until there is one */
     bl_link thread_vms;  /* idle ones: thread_vm.h */
     int thread_vm_count; /* busy ones too */
     bool exiting;

@@ -677,9 +677,8 @@ static void keep(bl_h1 *h, bl_conn *c, const bl_http_core_location *core)
         start_next(c, addr, h->pos, rest);
     else {
         wait_for_request(c, addr, core->keepalive.timeout);
-        c->keep_until = core->keepalive_min_timeout
-                            ? bl_now_ms() + (uint64_t)core->keepalive_min_timeout
-                            : 0;
+        c->keep_until =
+            core->keepalive_min_timeout ? bl_now_ms() + (uint64_t)core->keepalive_min_timeout : 0;
         if (c->io.readable)
             on_readable(&c->io);
     }

@@ -1,6 +1,6 @@
 /* What the workers know about peers together: the zone of one or more groups.
  *
- *   lock │ slot: key, used, state │ slot … 
+ *   lock │ slot: key, used, state │ slot …
  *
  * A slot is a peer's state under a key made of its group and its address, so that workers that have
  * looked up a name at different times, and found the same address, count in the same place. A zone

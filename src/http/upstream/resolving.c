@@ -64,15 +64,16 @@ static void free_addresses(bl_upstream_server *server)
 
 static bool is_same(const bl_upstream_server *server, const bl_resolve *ask)
 {
-    if (server->addrs.count != (uint32_t)ask->count || (server->srvs != NULL) != (ask->srvs != NULL))
+    if (server->addrs.count != (uint32_t)ask->count ||
+        (server->srvs != NULL) != (ask->srvs != NULL))
         return false;
     for (int i = 0; i < ask->count; i++) {
         const bl_addr *now = bl_array_at(&server->addrs, (size_t)i);
         const bl_resolve_srv *srv = server->srvs;
         if (now->len != ask->addrs[i].len || memcmp(&now->sa, &ask->addrs[i].sa, now->len) != 0)
             return false;
-        if (srv && (srv[i].priority != ask->srvs[i].priority ||
-                    srv[i].weight != ask->srvs[i].weight))
+        if (srv &&
+            (srv[i].priority != ask->srvs[i].priority || srv[i].weight != ask->srvs[i].weight))
             return false;
     }
     return true;

@@ -30,10 +30,8 @@ int ngx_http_lua_ffi_ssl_verify_client(void *r, void *clients, void *trusted, in
                                        const char **error);
 
 void *ngx_http_lua_ffi_get_req_ssl_pointer(void *r);
-int ngx_http_lua_ffi_ssl_client_random(void *r, unsigned char *to, size_t *len,
-                                       const char **error);
-int ngx_http_lua_ffi_ssl_server_random(void *r, unsigned char *to, size_t *len,
-                                       const char **error);
+int ngx_http_lua_ffi_ssl_client_random(void *r, unsigned char *to, size_t *len, const char **error);
+int ngx_http_lua_ffi_ssl_server_random(void *r, unsigned char *to, size_t *len, const char **error);
 int ngx_http_lua_ffi_ssl_session_master_key(void *r, unsigned char *to, size_t *len,
                                             const char **error);
 int ngx_http_lua_ffi_req_shared_ssl_ciphers(void *r, uint16_t *to, uint16_t *count,

@@ -130,10 +130,10 @@ const char *bl_lua_ffi_tls_export(unsigned char *to, size_t len, const char *lab
 
     if (ssl == NULL)
         return error;
-    int rc = early ? SSL_export_keying_material_early(ssl, to, len, label, label_len, bytes,
-                                                      context_len)
-                   : SSL_export_keying_material(ssl, to, len, label, label_len, bytes, context_len,
-                                                context != NULL);
+    int rc =
+        early ? SSL_export_keying_material_early(ssl, to, len, label, label_len, bytes, context_len)
+              : SSL_export_keying_material(ssl, to, len, label, label_len, bytes, context_len,
+                                           context != NULL);
     ERR_clear_error();
     if (rc == 1)
         return NULL;

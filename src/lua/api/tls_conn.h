@@ -31,7 +31,8 @@ enum {
     BL_LUA_TLS_MASTER_KEY,
 };
 
-/* Copies at most *len bytes of it; *len is then their number, or with 0 before, of all there are. */
+/* Copies at most *len bytes of it; *len is then their number, or with 0 before, of all there are.
+ */
 const char *bl_lua_ffi_tls_secret(int which, unsigned char *to, size_t *len);
 /* RFC 5705, RFC 8446 section 7.5. `context` NULL: none. */
 const char *bl_lua_ffi_tls_export(unsigned char *to, size_t len, const char *label,

@@ -68,8 +68,8 @@ const char *bl_lua_ffi_tls_hello_protocols(int protocols)
         int bit;
         uint64_t off;
     } all[] = {
-        {BL_TLS_SSLV3, SSL_OP_NO_SSLv3},     {BL_TLS_V1, SSL_OP_NO_TLSv1},
-        {BL_TLS_V1_1, SSL_OP_NO_TLSv1_1},    {BL_TLS_V1_2, SSL_OP_NO_TLSv1_2},
+        {BL_TLS_SSLV3, SSL_OP_NO_SSLv3},  {BL_TLS_V1, SSL_OP_NO_TLSv1},
+        {BL_TLS_V1_1, SSL_OP_NO_TLSv1_1}, {BL_TLS_V1_2, SSL_OP_NO_TLSv1_2},
         {BL_TLS_V1_3, SSL_OP_NO_TLSv1_3},
     };
     const char *error = NULL;
