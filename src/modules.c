@@ -34,6 +34,7 @@
 #include "http/modules/try_files.h"
 #include "http/open_file.h"
 #include "lua/api/regex.h"
+#include "lua/api/events.h"
 #include "lua/api/shdict.h"
 #include "lua/api/socket_conf.h"
 #include "lua/balancer.h"
@@ -59,6 +60,7 @@ static bl_module *const http_modules[] = {
     &bl_lua_module,
     &bl_lua_regex_module,
     &bl_lua_shdict_module,
+    &bl_lua_events_module,
     &bl_lua_socket_module,
     &bl_lua_balancer_module,
     &bl_lua_handshake_module,

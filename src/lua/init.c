@@ -1,4 +1,5 @@
 #include "lua/init.h"
+#include "lua/api/events.h"
 #include "lua/api/timer.h"
 #include "lua/module.h"
 #include "lua/watch.h"
@@ -50,6 +51,7 @@ bool bl_lua_init_worker_start(bl_generation *g)
 
     if (vm) {
         bl_watch_start(vm, main->block_warn, main->block_abort);
+        bl_lua_events_join(vm);
         run_code(vm, main->init_worker, BL_LUA_INIT_WORKER, bl_run_free);
     }
     return true;
@@ -71,4 +73,5 @@ void bl_lua_init_worker_stop(bl_generation *g)
         return;
     vm->exiting = true;
     run_code(vm, bl_lua_main_of(g)->exit_worker, BL_LUA_EXIT_WORKER, NULL);
+    bl_lua_events_leave(vm);
 }

@@ -10,6 +10,7 @@ static const struct {
 } handled[] = {
     {SIGHUP, "SIGHUP"},   {SIGQUIT, "SIGQUIT"}, {SIGTERM, "SIGTERM"},   {SIGINT, "SIGINT"},
     {SIGUSR1, "SIGUSR1"}, {SIGUSR2, "SIGUSR2"}, {SIGWINCH, "SIGWINCH"}, {SIGCHLD, "SIGCHLD"},
+    {SIGURG, "SIGURG"},
 };
 
 enum {
@@ -35,7 +36,9 @@ static bool install(void)
     struct sigaction ignore = {.sa_handler = SIG_IGN};
 
     for (size_t i = 0; i < BL_COUNTOF(handled); i++) {
-        struct sigaction action = {.sa_sigaction = note, .sa_flags = SA_SIGINFO};
+        bool quiet = handled[i].number == SIGURG; /* interrupts no call of a program */
+        struct sigaction action = {.sa_sigaction = note,
+                                   .sa_flags = SA_SIGINFO | (quiet ? SA_RESTART : 0)};
         sigemptyset(&action.sa_mask);
         if (sigaction(handled[i].number, &action, NULL) != 0)
             return false;

@@ -8,7 +8,7 @@
 
 #include <signal.h>
 
-/* Installs the handlers (HUP QUIT TERM INT USR1 USR2 WINCH CHLD; PIPE and SYS are ignored) and
+/* Installs the handlers (HUP QUIT TERM INT USR1 USR2 WINCH CHLD URG; PIPE and SYS are ignored) and
  * makes the pipe. In a forked child: the same again, with nothing pending. False: errno. */
 bool bl_signal_open(void);
 /* Becomes readable when a signal comes. */

@@ -10,6 +10,7 @@ bl_process_kind bl_process = BL_PROCESS_STARTING;
 int bl_worker = -1;
 bool bl_terminating;
 void (*bl_process_child_hook)(void);
+void (*bl_process_wake_hook)(void);
 
 static bool stderr_is_log;
 

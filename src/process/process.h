@@ -19,6 +19,8 @@ extern bool bl_terminating;
 
 /* In a worker or a single process: a child (not a worker) may have ended. NULL: nobody asks. */
 extern void (*bl_process_child_hook)(void);
+/* SIGURG: another process of the server has something for this one. NULL: nobody asks. */
+extern void (*bl_process_wake_hook)(void);
 
 /* Opens what a loaded generation needs: log files, sockets,
  * zones, modules. `before`: serves now, and hands on what is the same; may be NULL. False after an

@@ -44,6 +44,8 @@ static void take_signals(void)
     }
     if (bl_signal_take(SIGCHLD, &from) && bl_process_child_hook)
         bl_process_child_hook();
+    if (bl_signal_take(SIGURG, &from) && bl_process_wake_hook)
+        bl_process_wake_hook();
 }
 
 int bl_single_run(void)

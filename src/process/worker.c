@@ -155,6 +155,8 @@ static void take_signals(void)
     }
     if (bl_signal_take(SIGCHLD, &from) && bl_process_child_hook)
         bl_process_child_hook();
+    if (bl_signal_take(SIGURG, &from) && bl_process_wake_hook)
+        bl_process_wake_hook();
 }
 
 static bool begin(bl_generation *g, int number)

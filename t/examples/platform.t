@@ -5,6 +5,7 @@ use warnings;
 use lib 't/lib';
 use Test::More;
 use Bulan::Test::Example 'start_example';
+use Bulan::Test::Process 'wait_until';
 
 my $FOLDER = 'examples/platform';
 my %tested;
@@ -22,6 +23,17 @@ subtest 'watchdog' => sub {
     like $server->log, qr/has held the event loop for \d+ ms in content_by_lua\*.*"GET \/slow/s, 'is named';
     unlike $server->log, qr/\/polite/, 'the polite one is not';
     is $server->get('/endless')->{status}, 500, '/endless ends';
+    $server->stop;
+};
+
+subtest 'worker-events' => sub {
+    my $server = start('worker-events');
+    wait_until(5, sub { $server->get('/motto/set?text=onward')->{body} eq "told 4 workers\n" });
+    ok wait_until(5, sub { $server->get('/motto')->{body} =~ /^worker \d: onward$/ }), 'a worker has heard it';
+    my $waits = $server->connect;
+    $waits->send("GET /work HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    $server->get('/work/new?what=sweep');
+    like $waits->take(qr/sweep/, time + 5), qr/sweep/, 'work is handed out';
     $server->stop;
 };
 

@@ -435,8 +435,13 @@ function _M.free_space(zone)
     return tonumber(C.bl_dict_free_space(dict_of(zone)))
 end
 
-for name, pointer in pairs(ngx.shared) do
-    ngx.shared[name] = setmetatable({ffi.cast("bl_dict *", pointer), pointer}, _M)
+-- A dictionary's object, of a light userdata that points to it.
+local function wrap(pointer)
+    return setmetatable({ffi.cast("bl_dict *", pointer), pointer}, _M)
 end
 
-return {version = base.version}
+for name, pointer in pairs(ngx.shared) do
+    ngx.shared[name] = wrap(pointer)
+end
+
+return {version = base.version, wrap = wrap}

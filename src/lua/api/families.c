@@ -3,6 +3,7 @@
 #include "lua/api/body.h"
 #include "lua/api/capture.h"
 #include "lua/api/control.h"
+#include "lua/api/events.h"
 #include "lua/api/header.h"
 #include "lua/api/log.h"
 #include "lua/api/misc.h"
@@ -36,5 +37,6 @@ const bl_lua_family bl_lua_families[] = {
     {"socket", bl_lua_open_socket}, /* behind request */
     {"re", bl_lua_open_regex},
     {"shdict", bl_lua_open_shdict},
+    {"events", bl_lua_open_events},
     {NULL, NULL},
 };

@@ -1,0 +1,247 @@
+#include "lua/api/events.h"
+#include "core/dict.h"
+#include "http/http.h"
+#include "lua/module.h"
+#include "lua/vm.h"
+#include "process/process.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+enum {
+    SLOTS = 1024,
+    SIZE_MIN = 128 * 1024,
+};
+
+typedef struct slot {
+    _Atomic int pid; /* 0: free */
+    _Atomic int worker;
+    _Atomic int wake;
+    _Atomic int waiting;
+    char padding[64 - 4 * sizeof(int)];
+} slot;
+
+typedef struct zone {
+    slot slots[SLOTS];
+    char dict[];
+} zone;
+
+typedef struct settings {
+    int64_t size;
+    bl_zone *zone;
+} settings;
+
+static struct {
+    zone *zone;
+    int slot; /* -1: none */
+    bl_lua_vm *vm;
+} here = {.slot = -1};
+
+static const char dispatcher_key; /* in the registry: the function that is run on waking up */
+
+/* ------------------------------------------------------------- slots */
+
+static bool is_gone(int pid)
+{
+    return kill(pid, 0) != 0 && errno == ESRCH;
+}
+
+static bool claim(slot *s)
+{
+    int before = s->pid;
+
+    if (before != 0 && !is_gone(before))
+        return false;
+    return atomic_compare_exchange_strong(&s->pid, &before, getpid());
+}
+
+static bl_dict *dict(void)
+{
+    return (bl_dict *)here.zone->dict;
+}
+
+static void forget_inbox(int number)
+{
+    char key[16];
+    int len = snprintf(key, sizeof key, "i%d", number);
+
+    bl_dict_delete(dict(), bl_str_of(key, (size_t)len));
+}
+
+int bl_lua_events_count(void)
+{
+    return here.zone ? SLOTS : 0;
+}
+
+int bl_lua_events_mine(void)
+{
+    return here.slot;
+}
+
+int bl_lua_events_worker(int number)
+{
+    const slot *s = &here.zone->slots[number];
+
+    return s->pid ? s->worker : -1;
+}
+
+void bl_lua_events_wake(int number)
+{
+    slot *s = &here.zone->slots[number];
+    int pid = s->pid;
+
+    if (pid == 0 || atomic_exchange(&s->wake, 1) != 0)
+        return;
+    if (kill(pid, SIGURG) == 0 || errno != ESRCH)
+        return;
+    if (atomic_compare_exchange_strong(&s->pid, &pid, 0))
+        forget_inbox(number);
+}
+
+void bl_lua_events_waiting(int count)
+{
+    if (here.slot >= 0)
+        here.zone->slots[here.slot].waiting = count;
+}
+
+void bl_lua_events_wake_waiting(void)
+{
+    for (int i = 0; i < SLOTS; i++) {
+        if (here.zone->slots[i].waiting)
+            bl_lua_events_wake(i);
+    }
+}
+
+/* ------------------------------------------------------------- this process */
+
+/* There is something in the inbox, or in a queue that a task waits for. */
+static void on_wake(void)
+{
+    if (here.slot < 0)
+        return;
+    atomic_exchange(&here.zone->slots[here.slot].wake, 0);
+    bl_run *run = bl_run_new(here.vm, NULL, BL_LUA_TIMER, bl_run_free);
+    lua_pushlightuserdata(run->entry->L, (void *)&dispatcher_key);
+    lua_rawget(run->entry->L, LUA_REGISTRYINDEX);
+    if (lua_isnil(run->entry->L, -1) || bl_run_start(run, 0))
+        bl_run_free(run);
+}
+
+void bl_lua_events_join(bl_lua_vm *vm)
+{
+    const bl_http *http = vm->generation->http;
+    const settings *s = http->settings.of[BL_MAIN][bl_lua_events_module.index];
+
+    if (here.vm)
+        bl_lua_events_leave(here.vm);
+    if (s->zone == NULL)
+        return;
+    here.zone = s->zone->memory;
+    here.vm = vm;
+    for (int i = 0; i < SLOTS && here.slot < 0; i++) {
+        slot *each = &here.zone->slots[i];
+        if (!claim(each))
+            continue;
+        here.slot = i;
+        each->worker = bl_worker;
+        each->wake = each->waiting = 0;
+        forget_inbox(i);
+    }
+    bl_process_wake_hook = on_wake;
+    if (here.slot < 0)
+        bl_log_write(BL_LOG_ALERT, vm->log, 0,
+                     "there are more than %d processes: this one gets no messages from others",
+                     SLOTS);
+}
+
+void bl_lua_events_leave(bl_lua_vm *vm)
+{
+    if (here.vm != vm || here.slot < 0)
+        return;
+    int number = here.slot;
+    here.slot = -1;
+    here.vm = NULL;
+    here.zone->slots[number].waiting = 0;
+    here.zone->slots[number].pid = 0;
+    forget_inbox(number);
+}
+
+/* ------------------------------------------------------------- configuration */
+
+static bool init_zone(bl_zone *z, void *before)
+{
+    zone *memory = z->memory;
+
+    z->data = memory;
+    if (before || bl_dict_create(memory->dict, z->size - offsetof(zone, dict)))
+        return true;
+    bl_log_write(BL_LOG_EMERG, &bl_log_process, 0, "lua_worker_events is too small");
+    return false;
+}
+
+static bool finish(bl_conf *cf, void *main)
+{
+    settings *s = main;
+
+    if (!bl_lua_main_of(cf->generation)->used || s->size == 0)
+        return true;
+    s->zone = bl_zone_add(cf, BL_STR("bulan.worker.events"), (size_t)BL_MAX(s->size, SIZE_MIN),
+                          &bl_lua_events_module);
+    if (s->zone == NULL)
+        return false;
+    s->zone->init = init_zone;
+    return true;
+}
+
+static const bl_directive directives[] = {
+    {"lua_worker_events", BL_IN_HTTP, BL_TAKE1, &bl_type_size, BL_MAIN, offsetof(settings, size),
+     "1m"},
+    {0},
+};
+
+bl_module bl_lua_events_module = {
+    .name = "lua_worker_events",
+    .directives = directives,
+    .size = {[BL_MAIN] = sizeof(settings)},
+    .finish = finish,
+};
+
+/* ------------------------------------------------------------- the family */
+
+/* dispatch(FUNCTION): the function that is run when this process is woken. */
+static int l_dispatch(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    lua_pushlightuserdata(L, (void *)&dispatcher_key);
+    lua_pushvalue(L, 1);
+    lua_rawset(L, LUA_REGISTRYINDEX);
+    return 0;
+}
+
+static int l_dict(lua_State *L)
+{
+    if (here.zone == NULL)
+        return 0;
+    lua_pushlightuserdata(L, dict());
+    return 1;
+}
+
+void bl_lua_open_events(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        {"dispatch", l_dispatch},
+        {"dict", l_dict},
+        {NULL, NULL},
+    };
+
+    lua_getglobal(L, "package");
+    lua_getfield(L, -1, "loaded");
+    lua_createtable(L, 0, 2);
+    luaL_register(L, NULL, functions);
+    lua_setfield(L, -2, "bulan.events");
+    lua_pop(L, 2);
+}
