@@ -1,6 +1,7 @@
 #include "lua/code.h"
 #include "lua/fault.h"
 #include "lua/module.h"
+#include "lua/reload.h"
 #include "lua/vm.h"
 
 #include <errno.h>
@@ -177,22 +178,30 @@ static bool read_file(const char *path, bl_str *text)
     return ok;
 }
 
-static int load_file(lua_State *L, const bl_lua_code *code, bl_str path)
+int bl_lua_code_load_path(lua_State *L, const char *path)
 {
     bl_str text;
 
-    if (!read_file(path.p, &text)) {
-        int err = errno;
+    if (!read_file(path, &text))
+        return errno;
+    lua_pushfstring(L, "@%s", path);
+    int error = bl_lua_code_load(L, skip_shebang(text), lua_tostring(L, -1));
+    lua_remove(L, -2);
+    bl_free(text.p);
+    return error ? -1 : 0;
+}
+
+static int load_file(lua_State *L, const bl_lua_code *code, bl_str path)
+{
+    int err = bl_lua_code_load_path(L, path.p);
+
+    if (err > 0) {
         bl_log_write(BL_LOG_ERR, bl_lua_log(), 0,
                      "failed to load external Lua file \"%.*s\": cannot open %.*s: %s",
                      BL_STR_ARG(path), BL_STR_ARG(path), strerror(err));
         return err == ENOENT || err == ENOTDIR ? 404 : 503;
     }
-    lua_pushfstring(L, "@%s", path.p);
-    int error = bl_lua_code_load(L, skip_shebang(text), lua_tostring(L, -1));
-    lua_remove(L, -2);
-    bl_free(text.p);
-    return error ? bad_code(L, code, path) : 0;
+    return err ? bad_code(L, code, path) : 0;
 }
 
 /* ------------------------------------------------------------- the cache */
@@ -203,6 +212,17 @@ static bl_str full_path(const bl_lua_code *code, const bl_lua_vm *vm, bl_request
     bl_str parts[] = {vm->generation->prefix, path};
 
     return path.len && path.p[0] == '/' ? bl_pool_str(pool, path) : bl_pool_concat(pool, parts, 2);
+}
+
+/* A file that may change: in the care of reload.c. */
+static int push_watched(bl_lua_vm *vm, const bl_lua_code *code, bl_str path)
+{
+    if (bl_lua_reload_push(vm->L, path.p))
+        return 0;
+    int status = load_file(vm->L, code, path);
+    if (status == 0)
+        bl_lua_reload_keep(vm->L, path.p);
+    return status;
 }
 
 /* A path with variables: in a table by path. */
@@ -238,8 +258,13 @@ static int load(bl_lua_code *code, bl_lua_vm *vm, bl_request *r)
     }
     bl_pool *pool = r ? r->pool : bl_pool_new();
     bl_str path = full_path(code, vm, r, pool);
-    int status = bl_value_has_variables(code->path) ? push_by_path(vm, code, path)
-                                                    : load_file(vm->L, code, path);
+    int status;
+    if (vm->watch)
+        status = push_watched(vm, code, path);
+    else if (bl_value_has_variables(code->path))
+        status = push_by_path(vm, code, path);
+    else
+        status = load_file(vm->L, code, path);
     if (r == NULL)
         bl_pool_free(pool);
     return status;
@@ -258,7 +283,7 @@ int bl_lua_code_push(bl_lua_code *code, bl_lua_vm *vm, bl_request *r, lua_State 
     bl_lua_now = outer;
     if (status)
         return status;
-    if (!vm->own && !(code->path && bl_value_has_variables(code->path))) {
+    if (!vm->own && !(code->path && (vm->watch || bl_value_has_variables(code->path)))) {
         lua_pushvalue(vm->L, -1);
         code->ref = luaL_ref(vm->L, LUA_REGISTRYINDEX);
     }

@@ -29,6 +29,10 @@ bl_lua_code *bl_lua_code_read(bl_conf *cf, const bl_conf_node *node, int word);
  * file that can't be opened, 500. `r` may be NULL (then the path has no variables). */
 int bl_lua_code_push(bl_lua_code *code, bl_lua_vm *vm, bl_request *r, lua_State *to);
 
+/* Loads a file as described above, and pushes the function: 0. An errno when it can't be read; -1
+ * and the message on top when it is no Lua. */
+int bl_lua_code_load_path(lua_State *L, const char *path);
+
 /* Loads text as described above; pushes the function, or an error message. A luaL_load… result. */
 int bl_lua_code_load(lua_State *L, bl_str text, const char *chunk_name);
 

@@ -1,6 +1,7 @@
 #include "lua/ctx.h"
 #include "lua/api/socket.h"
 #include "lua/init.h"
+#include "lua/reload.h"
 #include "lua/vm.h"
 #include "lua/watch.h"
 
@@ -10,6 +11,8 @@ static void cleanup(void *data)
     bl_lua_ctx *ctx = data;
     bl_lua_vm *vm = ctx->vm;
 
+    if (bl_list_linked(&ctx->watched))
+        bl_lua_reload_leave(ctx);
     if (ctx->sockets.next)
         bl_socket_close_list(&ctx->sockets);
     if (ctx->ctx_ref)
@@ -56,9 +59,11 @@ static bl_lua_ctx *new_ctx(bl_request *r)
 
     ctx->r = r;
     ctx->vm = bl_lua_vm_of(r->http->generation);
-    if (BL_UNLIKELY(!settings->code_cache))
+    if (BL_UNLIKELY(settings->code_cache == BL_CODE_CACHE_OFF))
         give_own_vm(ctx, r);
     bl_request_set_ctx(r, &bl_lua_module, ctx);
+    if (BL_UNLIKELY(ctx->vm && ctx->vm->watch && !ctx->vm->own))
+        bl_lua_reload_enter(ctx);
     return ctx;
 }
 

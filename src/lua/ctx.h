@@ -26,6 +26,8 @@ typedef struct bl_lua_ctx {
     bl_link flushing;              /* tasks (bl_task.link) in ngx.flush(true) */
     struct bl_filter_run *filter;  /* header and body filters: filter.c */
     struct bl_new_body *new_body;  /* ngx.req.init_body: api/body.c */
+    uint64_t epoch;                /* of the code it runs: reload.h */
+    bl_link watched;               /* in vm->watched */
 } bl_lua_ctx;
 
 /* The request's; made when there is none. */

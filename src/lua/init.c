@@ -2,6 +2,7 @@
 #include "lua/api/events.h"
 #include "lua/api/timer.h"
 #include "lua/module.h"
+#include "lua/reload.h"
 #include "lua/watch.h"
 
 static void drop_vm(void *data)
@@ -39,6 +40,8 @@ bool bl_lua_init_open(bl_generation *g)
     if (vm == NULL)
         return false;
     g->lua = vm;
+    if (bl_lua_main_of(g)->watch)
+        bl_lua_reload_watch(vm);
     bl_pool_cleanup(g->pool, drop_vm, vm);
     return bl_lua_init_vm(vm, vm->log);
 }

@@ -25,7 +25,8 @@ static bool check_code_cache(bl_conf *cf, const bl_directive *d BL_UNUSED,
 {
     bl_lua_main *main = bl_lua_main_of(cf->generation);
 
-    if (*(int *)field == 0 && !main->warned) {
+    main->watch |= *(int *)field == BL_CODE_CACHE_WATCH;
+    if (*(int *)field == BL_CODE_CACHE_OFF && !main->warned) {
         main->warned = true;
         bl_log_write(BL_LOG_ALERT, &bl_log_process, 0,
                      "lua_code_cache is off; this will hurt performance in %.*s:%d",
@@ -35,6 +36,13 @@ static bool check_code_cache(bl_conf *cf, const bl_directive *d BL_UNUSED,
 }
 
 /* ------------------------------------------------------------- directives */
+
+static const bl_conf_word_value code_cache_words[] = {
+    {"off", BL_CODE_CACHE_OFF},
+    {"on", BL_CODE_CACHE_ON},
+    {"watch", BL_CODE_CACHE_WATCH},
+    {0},
+};
 
 #define HANDLER(directive, where, field, reader)                                                   \
     {directive,         where,       BL_TAKE1,                                                     \
@@ -95,8 +103,9 @@ static const bl_directive directives[] = {
     HANDLER("header_filter_by_lua", BL_IN_HSLI, header_filter, NULL),
     HANDLER("body_filter_by_lua", BL_IN_HSLI, body_filter, NULL),
     HANDLER("log_by_lua", BL_IN_HSLI, log, NULL),
-    {"lua_code_cache", BL_IN_HSLI, BL_TAKE_FLAG, &bl_type_flag, BL_LOCATION,
-     offsetof(bl_lua_location, code_cache), "on", .check = check_code_cache},
+    {"lua_code_cache", BL_IN_HSLI, BL_TAKE1, &bl_type_enum, BL_LOCATION,
+     offsetof(bl_lua_location, code_cache), "on", .arg = code_cache_words,
+     .check = check_code_cache},
     FLAG("lua_need_request_body", need_body, "off"),
     FLAG("lua_http10_buffering", http10_buffering, "on"),
     FLAG("lua_use_default_type", use_default_type, "on"),

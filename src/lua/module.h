@@ -9,6 +9,12 @@
 extern bl_module bl_lua_module;
 extern const bl_filter bl_lua_header_filter, bl_lua_body_filter;
 
+enum {
+    BL_CODE_CACHE_OFF,
+    BL_CODE_CACHE_ON,
+    BL_CODE_CACHE_WATCH,
+};
+
 typedef struct bl_lua_main {
     bl_lua_code *init, *init_worker, *exit_worker;
     bl_str package_path, package_cpath; /* len 0: LuaJIT's */
@@ -19,6 +25,7 @@ typedef struct bl_lua_main {
     int sa_restart, load_resty_core;
     int rewrite_no_postpone, access_no_postpone, precontent_no_postpone;
     bool used;   /* some directive holds code: a VM is needed */
+    bool watch;  /* lua_code_cache watch, somewhere */
     bool warned; /* about lua_code_cache off */
 } bl_lua_main;
 

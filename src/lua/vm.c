@@ -24,8 +24,8 @@ static int load_embedded(lua_State *L, const bl_embedded *library)
 /* ngx.* and resty.core are part of the server: no file of that name gets in their way. */
 static bool is_ours(const char *name)
 {
-    return strncmp(name, "ngx.", 4) == 0 || strcmp(name, "resty.core") == 0 ||
-           strncmp(name, "resty.core.", 11) == 0;
+    return strncmp(name, "ngx.", 4) == 0 || strncmp(name, "bulan.", 6) == 0 ||
+           strcmp(name, "resty.core") == 0 || strncmp(name, "resty.core.", 11) == 0;
 }
 
 static int search_own(lua_State *L)
@@ -241,8 +241,7 @@ static bl_lua_vm *allocate(bl_generation *g, bl_log *log)
     return vm;
 }
 
-/* Runs a C function under protection with what is on the stack; logs its error. */
-static bool protected(bl_lua_vm *vm, lua_CFunction function, const char *what)
+bool bl_lua_vm_protected(bl_lua_vm *vm, lua_CFunction function, const char *what)
 {
     bl_lua_here outer = bl_lua_now;
 
@@ -259,7 +258,7 @@ bl_lua_vm *bl_lua_vm_new(bl_generation *g, bl_log *log)
 {
     bl_lua_vm *vm = allocate(g, log);
 
-    if (protected(vm, boot, "initialising the Lua VM failed"))
+    if (bl_lua_vm_protected(vm, boot, "initialising the Lua VM failed"))
         return vm;
     bl_lua_vm_drop(vm);
     return NULL;
@@ -275,7 +274,7 @@ static int guard_globals(lua_State *L)
 
 void bl_lua_vm_guard_globals(bl_lua_vm *vm)
 {
-    protected(vm, guard_globals, "guarding Lua's globals failed");
+    bl_lua_vm_protected(vm, guard_globals, "guarding Lua's globals failed");
 }
 
 void bl_lua_vm_unref_ctx(bl_lua_vm *vm, int ref)

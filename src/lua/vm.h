@@ -45,7 +45,10 @@ struct bl_lua_vm {
     bl_link thread_vms;  /* idle ones: thread_vm.h */
     int thread_vm_count; /* busy ones too */
     bool exiting;
-    bool own; /* of one request: lua_code_cache off */
+    bool own;   /* of one request: lua_code_cache off */
+    bool watch; /* lua_code_cache watch: reload.h */
+    uint64_t epoch, looked_ms;
+    bl_link watched; /* bl_lua_ctx.watched: of requests, the oldest first */
 };
 
 typedef struct bl_lua_family {
@@ -60,6 +63,9 @@ extern const bl_lua_family bl_lua_families[]; /* ends with an empty row */
 bl_lua_vm *bl_lua_vm_new(bl_generation *g, bl_log *log);
 bl_lua_vm *bl_lua_vm_hold(bl_lua_vm *vm);
 void bl_lua_vm_drop(bl_lua_vm *vm);
+
+/* Runs a C function under protection, without a request; logs its error ("what: …"). */
+bool bl_lua_vm_protected(bl_lua_vm *vm, lua_CFunction function, const char *what);
 
 /* A table of ngx.ctx is not used any more. */
 void bl_lua_vm_unref_ctx(bl_lua_vm *vm, int ref);

@@ -8,9 +8,9 @@ static const struct {
     int number;
     const char *name;
 } handled[] = {
-    {SIGHUP, "SIGHUP"},   {SIGQUIT, "SIGQUIT"}, {SIGTERM, "SIGTERM"},   {SIGINT, "SIGINT"},
-    {SIGUSR1, "SIGUSR1"}, {SIGUSR2, "SIGUSR2"}, {SIGWINCH, "SIGWINCH"}, {SIGCHLD, "SIGCHLD"},
-    {SIGURG, "SIGURG"},
+    {SIGHUP, "SIGHUP"},     {SIGQUIT, "SIGQUIT"}, {SIGTERM, "SIGTERM"},
+    {SIGINT, "SIGINT"},     {SIGUSR1, "SIGUSR1"}, {SIGUSR2, "SIGUSR2"},
+    {SIGWINCH, "SIGWINCH"}, {SIGCHLD, "SIGCHLD"}, {SIGURG, "SIGURG"},
 };
 
 enum {

@@ -37,5 +37,17 @@ subtest 'worker-events' => sub {
     $server->stop;
 };
 
+subtest 'hot-reload' => sub {
+    my $server = start('hot-reload');
+    is $server->get('/')->{body}, "1: The tide turns.\n", 'before';
+    my $path = $server->path('lua/fortune.lua');
+    my $text = Bulan::Test::Server::slurp($path) =~ s/You will see the moon/You will see the sun/r;
+    open my $file, '>', $path or die $!;
+    print $file $text;
+    close $file;
+    ok wait_until(5, sub { $server->get('/')->{body} =~ /^(\d+): You will see the sun/ && $1 > 1 }), 'after';
+    $server->stop;
+};
+
 is_deeply [sort keys %tested], [map { m{([^/]+)\z} } sort glob "$FOLDER/*"], 'all examples are tested';
 done_testing;
