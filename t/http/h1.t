@@ -24,7 +24,7 @@ my $server = Bulan::Test::Server->new(
         keepalive_requests 100; lingering_timeout 200ms;
         location / { return 200 \"\$request_method \$uri\\n\"; }
         location /host { return 200 \$host; }
-        location /body { proxy_pass http://127.0.0.1:\$server_port/seen; }
+        location /body { proxy_ignore_client_abort on; proxy_pass http://127.0.0.1:\$server_port/seen; }
         location /seen { proxy_set_header X 1; echo_read_request_body; echo \"\$request_method \$request_body\"; }
         location /file { alias \$TEST_NGINX_HTML_DIR/f; }
         location /up { proxy_pass http://127.0.0.1:$up_port; proxy_set_header Upgrade \$http_upgrade; proxy_set_header Connection upgrade; }
