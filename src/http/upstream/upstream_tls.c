@@ -115,8 +115,8 @@ void bl_upstream_tls_save(bl_upstream *u)
 {
     bl_conn *c = u->link->conn;
 
-    if (u->group == NULL || !u->conf->tls->session_reuse || u->conf->tls->late || u->choice.peer == NULL ||
-        c->tls == NULL)
+    if (u->group == NULL || !u->conf->tls->session_reuse || u->conf->tls->late ||
+        u->choice.peer == NULL || c->tls == NULL)
         return;
     SSL_SESSION *session = SSL_get1_session(c->tls->ssl);
     if (session == NULL)
