@@ -118,15 +118,45 @@ static bool open_one(bl_listener *l)
     return false;
 }
 
-static bl_listener *find_same(bl_generation *g, const bl_listener *l)
+static bool uses(const bl_generation *g, int fd)
 {
     BL_LIST_EACH (it, &g->listeners) {
-        bl_listener *other = BL_CONTAINER(it, bl_listener, link);
-        if (other->fd >= 0 && other->type == l->type && other->worker == l->worker &&
-            bl_addr_equal(&other->addr.sa, other->addr.len, &l->addr.sa, l->addr.len, true))
-            return other;
+        if (BL_CONTAINER(it, bl_listener, link)->fd == fd)
+            return true;
     }
-    return NULL;
+    return false;
+}
+
+/* A socket of the generation before that `g` can go on with, and has not taken yet: best the same
+ * worker's. It may have been for all workers and become the first of several (reuseport), or the
+ * reverse; of sockets that another binary has left it is not known whose they were. */
+static bl_listener *find_same(bl_generation *before, const bl_generation *g, const bl_listener *l)
+{
+    bl_listener *found = NULL;
+
+    BL_LIST_EACH (it, &before->listeners) {
+        bl_listener *other = BL_CONTAINER(it, bl_listener, link);
+        if (other->fd < 0 || other->type != l->type || uses(g, other->fd) ||
+            !bl_addr_equal(&other->addr.sa, other->addr.len, &l->addr.sa, l->addr.len, true))
+            continue;
+        if (other->worker == l->worker)
+            return other;
+        if (found == NULL)
+            found = other;
+    }
+    return found;
+}
+
+static bool take_over(bl_listener *l, const bl_listener *same)
+{
+    l->fd = same->fd;
+    l->inherited = true;
+#ifdef SO_REUSEPORT
+    if (l->reuseport && !set_int(l, SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT"))
+        return false;
+#endif
+    tune(l);
+    return listen_on(l);
 }
 
 static void close_opened(bl_generation *g)
@@ -166,15 +196,8 @@ bool bl_listeners_open(bl_generation *g, bl_generation *before, int workers)
     multiply(g, workers);
     BL_LIST_EACH (it, &g->listeners) {
         bl_listener *l = BL_CONTAINER(it, bl_listener, link);
-        bl_listener *same = before ? find_same(before, l) : NULL;
-        if (l->fd >= 0)
-            continue; /* handed over by the binary before us */
-        if (same) {
-            l->fd = same->fd;
-            l->inherited = true;
-            tune(l);
-            listen_on(l);
-        } else if (!open_one(l)) {
+        bl_listener *same = before ? find_same(before, g, l) : NULL;
+        if (!(same ? take_over(l, same) : open_one(l))) {
             close_opened(g);
             return false;
         }
@@ -186,7 +209,7 @@ void bl_listeners_close(bl_generation *g, bl_generation *keep)
 {
     BL_LIST_EACH (it, &g->listeners) {
         bl_listener *l = BL_CONTAINER(it, bl_listener, link);
-        if (l->fd < 0 || (keep && find_same(keep, l)))
+        if (l->fd < 0 || (keep && uses(keep, l->fd)))
             continue;
         close(l->fd);
         l->fd = -1;

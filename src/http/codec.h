@@ -29,8 +29,10 @@ typedef struct bl_codec {
      * the next or is closed. r->conn may already be a copy that outlives it. */
     void (*finish)(bl_request *r, bl_conn *c, bool broken);
 
-    /* An interim response: 100 Continue, 103 Early Hints. May be NULL. */
+    /* Interim responses: 100 Continue; and 103 Early Hints with fields that have been chosen. May
+     * be NULL. */
     bl_status (*send_interim)(bl_request *r, int status);
+    bl_status (*send_hints)(bl_request *r, const bl_headers *fields);
 
     /* Takes the connection over as a byte pipe (Upgrade, raw sockets): bytes that came behind the
      * head are in *extra. NULL: this protocol has no such thing, or

@@ -340,6 +340,7 @@ static const bl_directive directives[] = {
     {"max_ranges", BL_IN_HSL, BL_TAKE1, &bl_type_num, LOC(max_ranges), "2147483647"},
     {"chunked_transfer_encoding", BL_IN_HSL, BL_TAKE_FLAG, &bl_type_flag, LOC(chunked), "on"},
     {"etag", BL_IN_HSL, BL_TAKE_FLAG, &bl_type_flag, LOC(etag), "on"},
+    {"early_hints", BL_IN_HSL, BL_TAKE_1MORE, &bl_type_values, LOC(early_hints)},
     {"error_page", BL_IN_HSLI, BL_TAKE_2MORE | BL_REPEATS, &type_error_page, LOC(error_pages)},
     {"error_log", BL_IN_HSL, BL_TAKE_1MORE | BL_REPEATS, &type_error_log, LOC(error_log)},
     {"output_buffers", BL_IN_HSL, BL_TAKE2, &bl_type_bufs, LOC(output_buffers), "2 32k"},

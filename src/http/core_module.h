@@ -96,6 +96,7 @@ struct bl_http_core_location {
     int server_tokens, tcp_nodelay, tcp_nopush, satisfy, lingering_close, log_subrequest;
     int internal;
     bl_array *error_pages; /* bl_error_page_rule */
+    bl_array *early_hints; /* bl_value *: any of them true; NULL: none is */
     bl_array *types;       /* bl_mime_type */
     struct bl_mime_table *mime;
     bl_str default_type;

@@ -323,15 +323,21 @@ GET(get_sent_content_length)
     return r->out.content_length >= 0 && number(r, (uint64_t)r->out.content_length, value);
 }
 
+/* What has a place of its own in the response may stand among the fields all the same. */
+static bool in_fields(bl_request *r, bl_str name, bl_str *value)
+{
+    return join_fields(r, &r->out.headers, name, BL_STR(", "), value);
+}
+
 GET(get_sent_location)
 {
-    return text(r->out.location, value);
+    return text(r->out.location, value) || in_fields(r, BL_STR("location"), value);
 }
 
 GET(get_sent_accept_ranges)
 {
     if (!r->out.accept_ranges || r->out.no_range)
-        return join_fields(r, &r->out.headers, BL_STR("accept_ranges"), BL_STR(", "), value);
+        return in_fields(r, BL_STR("accept_ranges"), value);
     *value = BL_STR("bytes");
     return true;
 }
@@ -339,7 +345,7 @@ GET(get_sent_accept_ranges)
 GET(get_sent_last_modified)
 {
     if (r->out.last_modified < 0)
-        return false;
+        return in_fields(r, BL_STR("last_modified"), value);
     char *to = bl_pool_bytes(r->pool, BL_TIME_HTTP_LEN);
     bl_time_http(to, r->out.last_modified);
     *value = bl_str_of(to, BL_TIME_HTTP_LEN);
@@ -395,8 +401,7 @@ GET(get_sent_trailer)
 
 GET(get_etag_sent)
 {
-    return text(r->out.etag, value) ||
-           join_fields(r, &r->out.headers, BL_STR("etag"), BL_STR(", "), value);
+    return text(r->out.etag, value) || in_fields(r, BL_STR("etag"), value);
 }
 
 GET(get_content_type)

@@ -292,7 +292,7 @@ bl_step bl_location_find(bl_request *r)
         bl_request_is_main(r)) {
         bl_log_write(BL_LOG_ERR, r->log, 0, "client intended to send too large body: %lld bytes",
                      (long long)r->body.length);
-        r->body.expected = false;
+        r->body.expected = r->expect_100 = false;
         r->lingering = true;
         return 413;
     }

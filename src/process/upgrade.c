@@ -63,6 +63,7 @@ bl_generation *bl_upgrade_inherited(void)
     bl_list_init(&g->listeners);
     bl_list_init(&g->open_files);
     bl_list_init(&g->zones);
+    bl_list_init(&g->thread_pools);
     for (size_t len; *at; at += len + (at[len] != '\0')) {
         len = strcspn(at, ";:");
         inherit(g, bl_str_of(at, len));

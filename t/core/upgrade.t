@@ -86,4 +86,64 @@ subtest 'in the foreground' => sub {
     $server->stop;
 };
 
+# How many sockets listen on the port; undef where that can't be seen.
+sub sockets {
+    my ($port) = @_;
+    open my $table, '<', '/proc/net/tcp' or return undef;
+    my $local = sprintf '0100007F:%04X', $port;
+    return scalar grep { /^\s*\d+: $local \S+ 0A / } <$table>;
+}
+
+sub serving {
+    my ($server) = @_;
+    return 10 == grep { ($server->get('/')->{body} || '') eq 'moon' } 1 .. 10;
+}
+
+subtest 'sockets of reuseport go from binary to binary, one for each worker' => sub {
+    my $server = Bulan::Test::Server->new(
+        workers => 3, main_config => "daemon on;\n",
+        server_config => 'listen 127.0.0.1:$TEST_NGINX_SERVER_PORT reuseport;', config => 'location / { return 200 moon; }');
+    $server->start;
+    my $port = $server->port;
+    SKIP: {
+        skip 'no /proc/net/tcp', 1 if !defined sockets($port);
+        is sockets($port), 3, 'one for each';
+    }
+    my $old = pid_in($server, 'nginx.pid');
+    my $new = upgrade($server, $old);
+    ok wait_until(5, sub { 3 == (() = $server->worker_pids($new)) }), 'workers of the new one';
+    SKIP: {
+        skip 'no /proc/net/tcp', 1 if !defined sockets($port);
+        is sockets($port), 3, 'still the same';
+    }
+    kill 'QUIT', $old;
+    ok gone($old), 'the old one goes';
+    ok serving($server), 'the new one serves';
+    kill 'QUIT', $new;
+    ok gone($new), 'the end';
+    $server->stop(quiet => 1);
+};
+
+subtest 'reuseport comes and goes with a reload' => sub {
+    my $plain = 'listen 127.0.0.1:$TEST_NGINX_SERVER_PORT;';
+    my $server = Bulan::Test::Server->new(
+        workers => 2, server_config => $plain, config => 'location / { return 200 moon; }')->start;
+    for my $case (['reuseport', 2, 2], ['reuseport', 4, 4], ['', 2, 1], ['reuseport', 1, 1], ['', 1, 1]) {
+        my ($word, $workers, $count) = @$case;
+        my %old = map { $_ => 1 } $server->worker_pids;
+        $server->configure(server_config => $plain =~ s/;/ $word;/r, workers => $workers);
+        $server->signal('HUP');
+        ok wait_until(10, sub {
+            my @now = $server->worker_pids;
+            return @now == $workers && !grep { $old{$_} } @now;
+        }), "reload: $workers workers, $word";
+        ok serving($server), 'serves';
+        SKIP: {
+            skip 'no /proc/net/tcp', 1 if !defined sockets($server->port);
+            ok wait_until(5, sub { sockets($server->port) == $count }), "sockets: $count";
+        }
+    }
+    $server->stop;
+};
+
 done_testing;

@@ -61,9 +61,10 @@ SKIP: {
     $server->get('/big');
     is $threads->() - $before, 0, 'none';
     $server->get('/aio/big');
-    is $threads->() - $before, 2, 'those of the pool';
+    my $two = $threads->() - $before;
+    ok $two == 2 || $two == 3, 'those of the pool';    # a sanitizer has one of its own
     $server->get('/default/big');
-    is $threads->() - $before, 34, 'and the default ones';
+    is $threads->() - $before - $two, 32, 'and the default ones';
 }
 
 
@@ -152,6 +153,7 @@ location / { aio threads=x; }
 --- perl
 my $client = $server->connect;
 $client->send("GET /big HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-ok $server->reload, 'reloaded';
+$server->signal('HUP');    # without writing the files anew, as reload does
+ok $server->wait_log('gracefully shutting down'), 'reloaded';
 is length $server->get('/big')->{body}, 3_000_001, 'new workers';
 is length $client->response->{body}, 3_000_001, 'old ones';

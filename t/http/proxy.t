@@ -278,3 +278,29 @@ for my $case (
 }
 --- error_log
 upstream prematurely closed connection
+
+
+
+=== TEST early_hints: 103 of an upstream
+--- config
+location / { proxy_pass http://127.0.0.1:$TEST_NGINX_RAND_PORT_1; }
+location /pass { proxy_pass http://127.0.0.1:$TEST_NGINX_RAND_PORT_1; early_hints $http_sec_fetch_mode 0; }
+--- perl
+require Bulan::Test::Backend;
+my $backend = Bulan::Test::Backend->tcp(sub {
+    my ($connection) = @_;
+    $connection->take(qr/\r\n\r\n/, time + 5);
+    $connection->send("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\nServer: x\r\nConnection: y\r\n\r\n"
+        . "HTTP/1.1 103 Early Hints\r\nLink: </b.css>\r\n\r\n");
+    $connection->send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nmoon");
+}, where => $ENV{TEST_NGINX_RAND_PORT_1}, parallel => 1);
+my $get = sub {
+    my ($path, $version, @fields) = @_;
+    return $server->raw(join "\r\n", "GET $path HTTP/$version", 'Host: x', 'Connection: close', @fields, '', '');
+};
+my @hints = map { "HTTP/1.1 103 Early Hints\r\nLink: </$_.css>\r\n\r\n" } qw(a b);
+for my $case (['/', '1.1', []], ['/pass', '1.1', []], ['/pass', '1.1', \@hints, 'Sec-Fetch-Mode: navigate'], ['/pass', '1.0', [], 'Sec-Fetch-Mode: navigate']) {
+    my ($path, $version, $interim, @fields) = @$case;
+    my $got = $get->($path, $version, @fields);
+    is_deeply [$got->{interim}, $got->{body}], [$interim, 'moon'], "$path, HTTP/$version, @fields";
+}

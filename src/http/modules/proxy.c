@@ -95,22 +95,14 @@ static bool read_ssl_command(bl_conf *cf, const bl_directive *d, const bl_conf_n
 
 static const bl_type type_pairs = {"name value", sizeof(bl_array *), read_ssl_command};
 
-/* One path for what the settings take several of. */
-static bool read_path(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_conf_node *node,
-                      void *field)
+static bool read_certificate_cache(bl_conf *cf, const bl_directive *d BL_UNUSED,
+                                   const bl_conf_node *node, void *field)
 {
-    bl_array *paths = bl_array_new(cf->pool, sizeof(bl_str));
-    bl_str path = bl_conf_arg(node, 1);
-
-    if (path.len)
-        *(bl_str *)bl_array_push(paths) = bl_str_starts(path, BL_STR("data:"))
-                                              ? bl_pool_str(cf->pool, path)
-                                              : bl_conf_path(cf, path, true);
-    *(bl_array **)field = paths;
-    return true;
+    return bl_tls_cache_read(cf, node, field);
 }
 
-static const bl_type type_path = {"file", sizeof(bl_array *), read_path};
+static const bl_type type_cache = {"off | max=N [inactive=time] [valid=time]",
+                                   sizeof(bl_tls_cache *), read_certificate_cache};
 
 static bool read_file(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_conf_node *node,
                       void *field)
@@ -181,8 +173,9 @@ static const bl_directive directives[] = {
     {"proxy_ssl_verify_depth", BL_IN_HSL, BL_TAKE1, &bl_type_num, TLS(settings.verify_depth), "1"},
     {"proxy_ssl_trusted_certificate", BL_IN_HSL, BL_TAKE1, &type_file, TLS(settings.trusted_certificate)},
     {"proxy_ssl_crl", BL_IN_HSL, BL_TAKE1, &type_file, TLS(settings.crl)},
-    {"proxy_ssl_certificate", BL_IN_HSL, BL_TAKE1, &type_path, TLS(settings.certificates)},
-    {"proxy_ssl_certificate_key", BL_IN_HSL, BL_TAKE1, &type_path, TLS(settings.certificate_keys)},
+    {"proxy_ssl_certificate", BL_IN_HSL, BL_TAKE1, &bl_type_value, TLS(certificate)},
+    {"proxy_ssl_certificate_key", BL_IN_HSL, BL_TAKE1, &bl_type_value, TLS(certificate_key)},
+    {"proxy_ssl_certificate_cache", BL_IN_HSL, BL_TAKE123, &type_cache, TLS(cache)},
     {"proxy_ssl_password_file", BL_IN_HSL, BL_TAKE1, &bl_tls_passwords, TLS(settings.passwords)},
     {"proxy_ssl_conf_command", BL_IN_HSL, BL_TAKE2 | BL_REPEATS, &type_pairs, TLS(settings.conf_commands)},
     {0},
@@ -207,6 +200,41 @@ static void inherit_target(bl_location *loc, const bl_proxy_location *outer,
         loc->content = loc->parent->content;
 }
 
+static bl_array *one_path(bl_conf *cf, bl_str path)
+{
+    bl_array *paths = bl_array_new(cf->pool, sizeof(bl_str));
+
+    *(bl_str *)bl_array_push(paths) =
+        bl_str_starts(path, BL_STR("data:")) ? path : bl_conf_path(cf, path, true);
+    return paths;
+}
+
+/* A fixed certificate is the client's, one with variables each handshake's. */
+static bool settle_certificate(bl_conf *cf, const bl_proxy_location *outer, bl_proxy_location *conf)
+{
+    bl_upstream_tls *tls = &conf->tls;
+    bool none = tls->certificate == NULL || tls->certificate->text.len == 0;
+
+    if (none)
+        return true;
+    if (tls->certificate_key == NULL)
+        return bl_conf_error(cf, conf->target->node, 0,
+                             "no \"proxy_ssl_certificate_key\" is defined for certificate \"%.*s\"",
+                             BL_STR_ARG(tls->certificate->text));
+    tls->late = !tls->certificate->constant || !tls->certificate_key->constant;
+    if (tls->late)
+        return true;
+    if (outer && outer->tls.settings.certificates && outer->tls.certificate == tls->certificate &&
+        outer->tls.certificate_key == tls->certificate_key) {
+        tls->settings.certificates = outer->tls.settings.certificates;
+        tls->settings.certificate_keys = outer->tls.settings.certificate_keys;
+        return true;
+    }
+    tls->settings.certificates = one_path(cf, tls->certificate->text);
+    tls->settings.certificate_keys = one_path(cf, tls->certificate_key->text);
+    return true;
+}
+
 static bool same_tls(const bl_upstream_tls *a, const bl_upstream_tls *b)
 {
     return memcmp(&a->settings, &b->settings, sizeof a->settings) == 0;
@@ -218,6 +246,8 @@ static bool make_tls_client(bl_conf *cf, const bl_proxy_location *outer, bl_prox
         return true;
     conf->up.tls = &conf->tls;
     conf->tls.settings.verify = conf->tls.verify;
+    if (!settle_certificate(cf, outer, conf))
+        return false;
     if (conf->tls.name == NULL) {
         conf->tls.name = bl_value_compile(cf, conf->target->node, 0, BL_STR("$proxy_host"));
         if (conf->tls.name == NULL)

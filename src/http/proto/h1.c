@@ -745,6 +745,7 @@ const bl_codec bl_codec_h1 = {
     .discard_body = bl_h1_discard_body,
     .finish = h1_finish,
     .send_interim = bl_h1_send_interim,
+    .send_hints = bl_h1_send_hints,
     .take_over = h1_take_over,
     .watch = bl_h1_watch,
 };

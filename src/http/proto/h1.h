@@ -63,6 +63,7 @@ void bl_h1_accepted(bl_conn *c);
 bl_status bl_h1_send_head(bl_request *r);
 bl_status bl_h1_send_body(bl_request *r, bl_chain *chain);
 bl_status bl_h1_send_interim(bl_request *r, int status);
+bl_status bl_h1_send_hints(bl_request *r, const bl_headers *fields);
 void bl_h1_on_writable(bl_io *io);
 void bl_h1_out_timer(bl_timer *timer);
 bl_status bl_h1_read_body(bl_request *r, bl_str *to, bool *end);

@@ -128,8 +128,7 @@ bl_status bl_h1_read_body(bl_request *r, bl_str *to, bool *end)
         return BL_OK;
     if (r->body.status)
         return BL_ERROR;
-    if (r->expect_100 && h->pos == h->last && !h->body_started &&
-        bl_h1_send_interim(r, 100) == BL_ERROR)
+    if (r->expect_100 && !h->body_started && bl_h1_send_interim(r, 100) == BL_ERROR)
         return bad_body(h, 400);
     r->expect_100 = false;
     h->body_started = true;

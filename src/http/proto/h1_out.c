@@ -468,6 +468,26 @@ void bl_h1_out_timer(bl_timer *timer)
     bl_request_abort(h->r);
 }
 
+bl_status bl_h1_send_hints(bl_request *r, const bl_headers *fields)
+{
+    bl_h1 *h = r->exchange;
+    off_t before = h->queued;
+
+    if (r->http_version < 1001 || h->head_queued)
+        return BL_OK;
+    append(h, "HTTP/1.1 103 Early Hints\r\n", strlen("HTTP/1.1 103 Early Hints\r\n"));
+    BL_HEADERS_EACH(field, fields)
+    {
+        append(h, field->name.p, field->name.len);
+        append(h, ": ", 2);
+        append(h, field->value.p, field->value.len);
+        append(h, "\r\n", 2);
+    }
+    append(h, "\r\n", 2);
+    r->sent_before += (uint64_t)(h->queued - before);
+    return h->waiting_writable ? BL_AGAIN : push_or_fail(h);
+}
+
 /* ------------------------------------------------------------- bodies */
 
 static void put_chunk_size(bl_h1 *h, uint64_t len)

@@ -444,8 +444,27 @@ BL_HOT int bl_upstream_respond(bl_upstream *u)
     return BL_UP_STEP_PASS;
 }
 
-/* An interim response of the upstream. */
-bl_status bl_upstream_interim(bl_upstream *u BL_UNUSED)
+/* Fields of an interim response that are between us and the upstream. */
+static bool is_of_connection(const bl_header *h)
 {
-    return BL_OK;
+    return h->id == BL_H_CONNECTION || h->id == BL_H_KEEP_ALIVE || h->id == BL_H_UPGRADE ||
+           h->id == BL_H_TRANSFER_ENCODING || h->id == BL_H_CONTENT_LENGTH;
+}
+
+/* An interim response of the upstream: 103 is for the client, if early_hints says so. */
+bl_status bl_upstream_interim(bl_upstream *u)
+{
+    bl_request *r = u->r;
+    bl_headers fields;
+
+    if (u->head.status != 103 || !bl_request_is_main(r) || r->codec->send_hints == NULL ||
+        !bl_values_any(r, r->loc->core->early_hints))
+        return BL_OK;
+    bl_headers_init(&fields, NULL);
+    BL_HEADERS_EACH(h, &u->head.headers)
+    {
+        if (!is_hidden(u, h) && !is_of_connection(h))
+            bl_headers_add(&fields, r->pool, h->name, h->value);
+    }
+    return r->codec->send_hints(r, &fields) == BL_ERROR ? BL_ERROR : BL_OK;
 }

@@ -76,7 +76,7 @@ static bool has_tls_of(const bl_uplink *link, bl_upstream *u)
 {
     if (!u->tls)
         return link->tls == NULL;
-    return link->tls == u->conf->tls && bl_str_eq(link->tls_name, bl_upstream_tls_name(u));
+    return link->tls == u->conf->tls && bl_str_eq(link->tls_name, bl_upstream_tls_identity(u));
 }
 
 static void tell(bl_upstream *u, const char *what, const bl_conn *c)
@@ -128,7 +128,7 @@ static bool name_tls(bl_upstream *u, bl_uplink *link)
 {
     if (link->tls || !u->tls)
         return true;
-    bl_str name = bl_upstream_tls_name(u);
+    bl_str name = bl_upstream_tls_identity(u);
     if (name.len > TLS_NAME_MAX)
         return false;
     link->tls = u->conf->tls;

@@ -21,6 +21,47 @@ bl_str bl_upstream_tls_name(bl_upstream *u)
     return without_port(tls->name ? bl_value_eval(u->r, tls->name) : u->host);
 }
 
+bl_str bl_upstream_tls_identity(bl_upstream *u)
+{
+    const bl_upstream_tls *tls = u->conf->tls;
+    bl_str name = bl_upstream_tls_name(u);
+
+    if (BL_LIKELY(!tls->late))
+        return name;
+    bl_str parts[] = {name, BL_STR(" "), bl_value_eval(u->r, tls->certificate)};
+    return bl_pool_concat(u->r->pool, parts, 3);
+}
+
+static bl_str absolute(bl_upstream *u, const bl_value *value)
+{
+    bl_str path = bl_value_eval(u->r, value);
+
+    if (path.len == 0 || path.p[0] == '/' || bl_str_starts(path, BL_STR("data:")))
+        return path;
+    bl_str parts[] = {u->r->http->generation->conf_prefix, path};
+    return bl_pool_concat(u->r->pool, parts, 2);
+}
+
+/* A certificate that depends on the request; an empty one is none. */
+static bool use_late(bl_upstream *u)
+{
+    const bl_upstream_tls *tls = u->conf->tls;
+    const char *error = NULL;
+
+    if (BL_LIKELY(!tls->late))
+        return true;
+    bl_str certificate = absolute(u, tls->certificate);
+    if (certificate.len == 0)
+        return true;
+    bl_tls_pair *pair = bl_tls_cache_get(tls->cache, certificate, absolute(u, tls->certificate_key),
+                                         tls->settings.passwords, &error);
+    if (pair)
+        error = bl_tls_pair_use(u->link->conn, pair);
+    if (error)
+        bl_log_write(BL_LOG_ERR, u->r->log, 0, "%s", error);
+    return error == NULL;
+}
+
 static bool may_be_asked_for(bl_str name)
 {
     bl_addr addr;
@@ -28,20 +69,34 @@ static bool may_be_asked_for(bl_str name)
     return name.len != 0 && name.p[0] != '[' && !bl_addr_parse_ip(name, &addr);
 }
 
+/* A session stands for what was agreed and checked when it began: it is only resumed with the same
+ * settings and for the same name. */
+static SSL_SESSION *session_of(const bl_upstream *u, bl_str name)
+{
+    const bl_upstream_tls *tls = u->conf->tls;
+    const bl_peer *peer = u->choice.peer;
+
+    if (!tls->session_reuse || tls->late || !peer->tls_session || peer->tls_client != tls->client)
+        return NULL;
+    const char *host = SSL_SESSION_get0_hostname(peer->tls_session);
+    return bl_str_eq(name, host ? bl_str_c(host) : BL_STR("")) ? peer->tls_session : NULL;
+}
+
 void bl_upstream_tls_begin(bl_upstream *u, void (*done)(bl_conn *c, bool ok))
 {
     const bl_upstream_tls *tls = u->conf->tls;
     bl_str name = bl_upstream_tls_name(u);
-    SSL_SESSION *session = tls->session_reuse ? u->choice.peer->tls_session : NULL;
 
+    if (!tls->server_name || !may_be_asked_for(name))
+        name = BL_STR_NONE;
     bl_conn *c = u->link->conn;
-    if (!bl_tls_prepare(c, tls->client, done)) {
+    if (!bl_tls_prepare(c, tls->client, done) || !use_late(u)) {
         done(c, false);
         return;
     }
     if (u->r->loc->upstream_tls)
         u->r->loc->upstream_tls(u);
-    bl_tls_begin(c, tls->server_name && may_be_asked_for(name) ? name : BL_STR_NONE, session);
+    bl_tls_begin(c, name, session_of(u, name));
 }
 
 bool bl_upstream_tls_verified(bl_upstream *u)
@@ -60,14 +115,15 @@ void bl_upstream_tls_save(bl_upstream *u)
 {
     bl_conn *c = u->link->conn;
 
-    if (u->group == NULL || !u->conf->tls->session_reuse || u->choice.peer == NULL ||
-        c->tls == NULL)
+    if (u->group == NULL || !u->conf->tls->session_reuse || u->conf->tls->late ||
+        u->choice.peer == NULL || c->tls == NULL)
         return;
     SSL_SESSION *session = SSL_get1_session(c->tls->ssl);
     if (session == NULL)
         return;
     bl_upstream_tls_forget(u->choice.peer);
     u->choice.peer->tls_session = session;
+    u->choice.peer->tls_client = u->conf->tls->client;
 }
 
 void bl_upstream_tls_forget(bl_peer *peer)

@@ -4,6 +4,7 @@
 #define BL_HTTP_UPSTREAM_UPSTREAM_TLS_H
 
 #include "event/tls.h"
+#include "event/tls_cache.h"
 #include "http/value.h"
 
 struct bl_upstream;
@@ -12,7 +13,9 @@ struct bl_peer;
 typedef struct bl_upstream_tls {
     bl_tls_settings settings;
     bl_value *name;
-    bl_array *certificates, *certificate_keys; /* bl_value *, when they have variables */
+    bl_value *certificate, *certificate_key; /* NULL: none */
+    bool late;                               /* they have variables: loaded for each handshake */
+    bl_tls_cache *cache;                     /* of those */
     int server_name, verify, session_reuse;
     bl_tls_client *client;
 } bl_upstream_tls;
@@ -25,7 +28,9 @@ bool bl_upstream_tls_verified(struct bl_upstream *u);
 void bl_upstream_tls_save(struct bl_upstream *u);
 /* The peer is no more: neither is its session. */
 void bl_upstream_tls_forget(struct bl_peer *peer);
-/* What a kept connection must agree in. */
+/* The name that is asked for; and what a kept connection must agree in: the name, and a certificate
+ * that depends on the request. */
 bl_str bl_upstream_tls_name(struct bl_upstream *u);
+bl_str bl_upstream_tls_identity(struct bl_upstream *u);
 
 #endif
