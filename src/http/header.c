@@ -105,6 +105,7 @@ bl_header *bl_headers_add_known(bl_headers *headers, bl_pool *pool, bl_str name,
     *headers->tail = h;
     headers->tail = &h->next;
     headers->count++;
+    headers->text.p = NULL;
     if (id != BL_H_OTHER && headers->known && !(headers->have >> id & 1)) {
         headers->have |= 1ull << id;
         headers->known[id] = h;
@@ -140,6 +141,7 @@ void bl_header_strike(bl_headers *headers, bl_header *header)
         return;
     header->struck = true;
     headers->count--;
+    headers->text.p = NULL;
     if (header->id == BL_H_OTHER || bl_headers_known(headers, header->id) != header)
         return;
     bl_header *next = find_hashed(headers, header->name, header->hash, header);
@@ -172,6 +174,7 @@ bl_header *bl_headers_set(bl_headers *headers, bl_pool *pool, bl_str name, bl_st
         bl_header_strike(headers, h);
     first->name = name;
     first->value = value;
+    headers->text.p = NULL;
     return first;
 }
 

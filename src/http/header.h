@@ -69,6 +69,7 @@ typedef struct bl_headers {
     bl_header *first;
     bl_header **tail;
     uint32_t count;
+    bl_str text;   /* the bytes that it was parsed from; p NULL: not in one piece, or changed since */
     uint64_t have; /* bit of each id whose entry in `known` is set */
     bl_header *
         *known; /* [BL_H_COUNT], the first of each, read through bl_headers_known; NULL: no index */
@@ -83,6 +84,7 @@ static inline void bl_headers_init(bl_headers *headers, bl_header **known)
     headers->first = NULL;
     headers->tail = &headers->first;
     headers->count = 0;
+    headers->text = BL_STR_NONE;
     headers->have = 0;
 }
 

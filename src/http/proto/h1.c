@@ -210,6 +210,7 @@ static int make_room(bl_h1 *h)
     }
     char *buf = bl_pool_bytes(h->pool, (size_t)size);
     memcpy(buf, h->pos, partial);
+    h->fields_start = NULL;
     h->scanned = buf + (h->scanned - h->pos);
     h->buf = h->pos = buf;
     h->last = buf + partial;
@@ -359,6 +360,7 @@ static int use_field(bl_h1 *h, bl_str line)
         return 400;
     }
     if (BL_UNLIKELY(f.odd)) {
+        h->fields_start = NULL; /* what becomes of it depends on settings */
         bool dropped = f.underscore ? !core->underscores_in_headers && core->ignore_invalid_headers
                                     : core->ignore_invalid_headers;
         if (dropped) {
@@ -537,10 +539,13 @@ static int parse_head(bl_h1 *h)
             if (status)
                 return status;
             h->have_line = true;
+            h->fields_start = h->pos;
             h->conn->log.action = "reading client request headers";
             if (h->r->http_version == 9)
                 return 0;
         } else if (line.len == 0) {
+            if (h->fields_start)
+                h->r->in.text = bl_str_of(h->fields_start, (size_t)(line.p - h->fields_start));
             return 0;
         } else {
             int status = use_field(h, line);

@@ -1,6 +1,7 @@
 #include "lua/api/header.h"
 #include "core/time.h"
 #include "http/error_page.h"
+#include "lua/api/fields.h"
 #include "lua/ctx.h"
 
 /* ------------------------------------------------------------- fields with places of their own */
@@ -283,85 +284,6 @@ void bl_lua_ffi_bypass_if_checks(void)
 
 /* ------------------------------------------------------------- all of them */
 
-/* table[name] = value, or a list of values. */
-void bl_lua_add_header(lua_State *L, bl_str name, bl_str value, bool raw)
-{
-    char lower[256];
-
-    if (!raw && name.len <= sizeof lower) {
-        bl_str_lower(lower, name);
-        name.p = lower;
-    }
-    lua_pushlstring(L, name.p, name.len);
-    lua_pushvalue(L, -1);
-    lua_rawget(L, -3);
-    if (lua_isnil(L, -1)) {
-        lua_pop(L, 1);
-        lua_pushlstring(L, value.p, value.len);
-        lua_rawset(L, -3);
-        return;
-    }
-    if (!lua_istable(L, -1)) { /* table name old */
-        lua_createtable(L, 4, 0);
-        lua_insert(L, -2);
-        lua_rawseti(L, -2, 1);
-        lua_pushvalue(L, -2);
-        lua_pushvalue(L, -2);
-        lua_rawset(L, -5);
-    }
-    lua_pushlstring(L, value.p, value.len);
-    lua_rawseti(L, -2, (int)lua_objlen(L, -2) + 1);
-    lua_pop(L, 2);
-}
-
-/* Look-ups find names in any case, with "_" for "-". */
-static int index_headers(lua_State *L)
-{
-    size_t len;
-    const char *key = lua_tolstring(L, 2, &len);
-    luaL_Buffer b;
-
-    if (key == NULL || len > LUAL_BUFFERSIZE)
-        return 0;
-    luaL_buffinit(L, &b);
-    char *to = luaL_prepbuffer(&b);
-    for (size_t i = 0; i < len; i++)
-        to[i] = key[i] == '_' ? '-' : bl_lower(key[i]);
-    luaL_addsize(&b, len);
-    luaL_pushresult(&b);
-    lua_rawget(L, 1);
-    return 1;
-}
-
-static void set_index(lua_State *L)
-{
-    if (luaL_newmetatable(L, "bulan.headers")) {
-        lua_pushcfunction(L, index_headers);
-        lua_setfield(L, -2, "__index");
-    }
-    lua_setmetatable(L, -2);
-}
-
-bool bl_lua_push_headers(lua_State *L, const bl_headers *headers, int max, bool raw)
-{
-    int count = 0;
-
-    lua_createtable(L, 0, (int)BL_MIN(headers->count, 100u));
-    BL_HEADERS_EACH(h, headers)
-    {
-        if (max && count == max) {
-            if (!raw)
-                set_index(L);
-            return false;
-        }
-        count++;
-        bl_lua_add_header(L, h->name, h->value, raw);
-    }
-    if (!raw)
-        set_index(L);
-    return true;
-}
-
 bool bl_lua_push_response_headers(lua_State *L, bl_request *r, int max, bool raw)
 {
     static const bl_str names[] = {
@@ -370,7 +292,7 @@ bool bl_lua_push_response_headers(lua_State *L, bl_request *r, int max, bool raw
         BL_STR_INIT("Location"),          BL_STR_INIT("Connection"),
         BL_STR_INIT("Transfer-Encoding"),
     };
-    bool whole = bl_lua_push_headers(L, &r->out.headers, max, raw);
+    bool whole = bl_lua_push_fields(L, &r->out.headers, max, raw);
     size_t specials_count = BL_COUNTOF(names) - (r->sub ? 2 : 0); /* the last: of connections */
     int count = (int)BL_MIN(r->out.headers.count, (uint32_t)INT32_MAX);
 
@@ -380,7 +302,7 @@ bool bl_lua_push_response_headers(lua_State *L, bl_request *r, int max, bool raw
             continue;
         if (max && count++ >= max)
             return false;
-        bl_lua_add_header(L, names[i], value, raw);
+        bl_lua_add_field(L, names[i], value, raw);
     }
     return whole;
 }

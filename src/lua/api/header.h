@@ -30,11 +30,6 @@ void bl_lua_set_location(bl_request *r, bl_str value);
 /* A name or value with bytes that have no place in one as %XX: a value can't become fields. */
 bl_str bl_lua_safe_field(bl_pool *pool, bl_str s, bool name);
 
-/* A table of header fields on top of L, as get_headers returns: names in lower case unless `raw`,
- * at most `max` (0: all). False: there were more. */
-bool bl_lua_push_headers(lua_State *L, const bl_headers *headers, int max, bool raw);
-/* A pair more for such a table. */
-void bl_lua_add_header(lua_State *L, bl_str name, bl_str value, bool raw);
 /* The fields of the response that have places of their own, and all others. */
 bool bl_lua_push_response_headers(lua_State *L, bl_request *r, int max, bool raw);
 

@@ -1,0 +1,109 @@
+#include "lua/recall.h"
+
+#include <lauxlib.h>
+
+enum {
+    SAMPLES = 8,    /* words of a text that choose its place */
+    HITS_MAX = 100, /* a text that was found stays for as many that want its place */
+};
+
+static inline uint64_t mix(uint64_t h, uint64_t word)
+{
+    h = (h ^ word) * 0x9e3779b97f4a7c15ull;
+    return h ^ h >> 32;
+}
+
+static inline uint64_t word_at(const char *at)
+{
+    uint64_t word;
+
+    memcpy(&word, at, sizeof word);
+    return word;
+}
+
+static uint64_t short_word(bl_str text)
+{
+    uint64_t word = 0;
+
+    for (size_t i = 0; i < text.len; i++)
+        word = word << 8 | (unsigned char)text.p[i];
+    return word;
+}
+
+/* Of words in steps of `step` bytes, the last one, and the length. */
+static inline uint64_t hash(bl_str text, size_t step)
+{
+    uint64_t h = text.len;
+
+    if (text.len < sizeof h)
+        return mix(h, short_word(text));
+    for (size_t i = 0; i + sizeof h <= text.len; i += step)
+        h = mix(h, word_at(text.p + i));
+    return mix(h, word_at(text.p + text.len - sizeof h));
+}
+
+static unsigned place_of(bl_str text)
+{
+    return hash(text, text.len / SAMPLES + 1) % BL_RECALL_PLACES;
+}
+
+BL_HOT int bl_recall_find(bl_recall *recall, bl_str text)
+{
+    if (text.len == 0 || text.len > BL_RECALL_MAX)
+        return 0;
+    unsigned i = place_of(text);
+    if (recall->places[i].len != text.len || memcmp(recall->places[i].text, text.p, text.len) != 0)
+        return 0;
+    recall->places[i].hits = BL_MIN(recall->places[i].hits + 1, HITS_MAX);
+    return (int)i + 1;
+}
+
+bool bl_recall_wants(bl_recall *recall, bl_str text)
+{
+    if (text.len == 0 || text.len > BL_RECALL_MAX)
+        return false;
+    unsigned i = place_of(text);
+    uint64_t whole = hash(text, sizeof whole);
+    if (recall->places[i].seen != whole) {
+        recall->places[i].seen = whole;
+        return false;
+    }
+    if (recall->places[i].hits == 0)
+        return true;
+    recall->places[i].hits--;
+    return false;
+}
+
+/* array[number] = what is on top of L, which is popped. */
+static void store(lua_State *L, int array, int number)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, array);
+    lua_insert(L, -2);
+    lua_rawseti(L, -2, number);
+    lua_pop(L, 1);
+}
+
+void bl_recall_keep(lua_State *L, bl_recall *recall, bl_str text)
+{
+    unsigned i = place_of(text);
+
+    recall->places[i].len = 0; /* should memory run out on the way */
+    store(L, recall->tables, (int)i + 1);
+    lua_pushlstring(L, text.p, text.len);
+    recall->places[i].text = lua_tostring(L, -1);
+    store(L, recall->texts, (int)i + 1);
+    recall->places[i].len = text.len;
+}
+
+static int new_array(lua_State *L)
+{
+    lua_createtable(L, BL_RECALL_PLACES, 0);
+    return luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+void bl_recall_open(lua_State *L, bl_recall *recall)
+{
+    memset(recall, 0, sizeof *recall);
+    recall->texts = new_array(L);
+    recall->tables = new_array(L);
+}
