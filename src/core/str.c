@@ -34,6 +34,8 @@ ssize_t bl_str_find(bl_str s, bl_str needle)
 ssize_t bl_str_ifind(bl_str s, bl_str needle)
 {
     for (size_t i = 0; i + needle.len <= s.len; i++) {
+        if (needle.len && bl_lower(s.p[i]) != bl_lower(needle.p[0]))
+            continue;
         if (strncasecmp(s.p + i, needle.p, needle.len) == 0)
             return (ssize_t)i;
     }
@@ -102,11 +104,16 @@ int64_t bl_str_to_hex(bl_str s)
 
 char *bl_u64_write(char *to, uint64_t n)
 {
-    if (n < 10) {
-        *to = (char)('0' + n);
-        return to + 1;
-    }
     char digits[20];
+
+    if (n < 1000) { /* mostly */
+        if (n >= 100)
+            *to++ = (char)('0' + n / 100);
+        if (n >= 10)
+            *to++ = (char)('0' + n / 10 % 10);
+        *to++ = (char)('0' + n % 10);
+        return to;
+    }
     size_t at = sizeof digits;
 
     do {

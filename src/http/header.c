@@ -153,7 +153,11 @@ void bl_header_strike(bl_headers *headers, bl_header *header)
 
 void bl_headers_remove(bl_headers *headers, bl_str name)
 {
-    uint32_t hash = bl_header_hash(name);
+    bl_headers_remove_hashed(headers, name, bl_header_hash(name));
+}
+
+void bl_headers_remove_hashed(bl_headers *headers, bl_str name, uint32_t hash)
+{
     bl_header *h;
 
     while ((h = find_hashed(headers, name, hash, NULL)) != NULL)

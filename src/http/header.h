@@ -69,7 +69,7 @@ typedef struct bl_headers {
     bl_header *first;
     bl_header **tail;
     uint32_t count;
-    bl_str text;   /* the bytes that it was parsed from; p NULL: not in one piece, or changed since */
+    bl_str text; /* the bytes that it was parsed from; p NULL: not in one piece, or changed since */
     uint64_t have; /* bit of each id whose entry in `known` is set */
     bl_header *
         *known; /* [BL_H_COUNT], the first of each, read through bl_headers_known; NULL: no index */
@@ -146,6 +146,7 @@ bl_header *bl_headers_find(const bl_headers *headers, bl_str name, const bl_head
 /* Replaces all fields of that name by one; an empty value strikes them out. */
 bl_header *bl_headers_set(bl_headers *headers, bl_pool *pool, bl_str name, bl_str value);
 void bl_headers_remove(bl_headers *headers, bl_str name);
+void bl_headers_remove_hashed(bl_headers *headers, bl_str name, uint32_t hash);
 void bl_header_strike(bl_headers *headers, bl_header *header);
 
 /* The values of all fields of that name, joined; p is NULL when there is none. */

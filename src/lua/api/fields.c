@@ -110,7 +110,7 @@ void bl_lua_add_field(lua_State *L, bl_str name, bl_str value, bool raw)
 
 static bl_lua_made push_table(lua_State *L, const bl_headers *headers, int max, bool raw)
 {
-    bl_lua_fields *f = bl_lua_now.vm->fields;
+    bl_lua_fields *f = raw ? NULL : bl_lua_now.vm->fields;
     uint64_t met = 0; /* a bit for each class of names that was met: another class is a new name */
     int left = max ? max : INT32_MAX;
     bl_lua_made result = {true, true};
