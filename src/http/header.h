@@ -139,8 +139,22 @@ bl_header_id bl_header_identify(bl_str name, uint32_t hash);
 /* Adds a field at the end; the strings are kept as they are. */
 bl_header *bl_headers_add(bl_headers *headers, bl_pool *pool, bl_str name, bl_str value);
 /* The same when hash and id are known. */
-bl_header *bl_headers_add_known(bl_headers *headers, bl_pool *pool, bl_str name, bl_str value,
-                                uint32_t hash, bl_header_id id);
+static inline bl_header *bl_headers_add_known(bl_headers *headers, bl_pool *pool, bl_str name,
+                                              bl_str value, uint32_t hash, bl_header_id id)
+{
+    bl_header *h = bl_pool_alloc(pool, sizeof *h);
+
+    *h = (bl_header){.name = name, .value = value, .hash = hash, .id = (uint16_t)id};
+    *headers->tail = h;
+    headers->tail = &h->next;
+    headers->count++;
+    headers->text.p = NULL;
+    if (id != BL_H_OTHER && headers->known && !(headers->have >> id & 1)) {
+        headers->have |= 1ull << id;
+        headers->known[id] = h;
+    }
+    return h;
+}
 /* Next of that name behind `after` (NULL: from the start). */
 bl_header *bl_headers_find(const bl_headers *headers, bl_str name, const bl_header *after);
 /* Replaces all fields of that name by one; an empty value strikes them out. */
