@@ -1,8 +1,9 @@
 /* The JSON codec: any bytes are decoded; what decodes must encode, and that text must decode and
  * encode to itself, but for the order of an object's members. Numbers are written with 15 digits:
  * the most that a double carries from text to text for certain (DBL_DIG). With the 16 that programs
- * may ask for, 9007199254740993 becomes 9007199254740992. The largest numbers are left out, since
- * rounded up to 15 digits they are too large for a double. The first byte chooses settings. */
+ * may ask for, 100000000000000000000100 is written 1e+23, and that is read as the double below it,
+ * written 9.999999999999999e+22. The largest numbers are left out, since rounded up to 15 digits
+ * they are too large for a double. The first byte chooses settings. */
 #include "lua/cjson.h"
 
 #include <lauxlib.h>
