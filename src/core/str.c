@@ -124,20 +124,44 @@ char *bl_u64_write(char *to, uint64_t n)
     return to + (sizeof digits - at);
 }
 
+/* Eight bytes, with A-Z as a-z if `lower`. */
+static inline uint64_t hash_word(const char *p, bool lower)
+{
+    const uint64_t ones = 0x0101010101010101ull;
+    uint64_t word;
+
+    memcpy(&word, p, sizeof word);
+    if (!lower)
+        return word;
+    /* the top bit of each byte: is it at least 'A', is it beyond 'Z' */
+    uint64_t low = word & 0x7f * ones;
+    uint64_t from_a = low + (0x80 - 'A') * ones, beyond_z = low + (0x7f - 'Z') * ones;
+    uint64_t upper = (from_a ^ beyond_z) & ~word & 0x80 * ones;
+    return word | upper >> 2;
+}
+
+/* Of words, the last of which overlaps the one before. */
+static inline uint32_t hash(const char *p, size_t len, bool lower)
+{
+    uint64_t h = len;
+    char few[8] = {0};
+
+    if (len < sizeof few) {
+        for (size_t i = 0; i < len; i++)
+            few[i] = p[i];
+        return (uint32_t)bl_hash_mix(h, hash_word(few, lower));
+    }
+    for (size_t i = 0; i + 8 < len; i += 8)
+        h = bl_hash_mix(h, hash_word(p + i, lower));
+    return (uint32_t)bl_hash_mix(h, hash_word(p + len - 8, lower));
+}
+
 uint32_t bl_hash(const char *p, size_t len)
 {
-    uint32_t h = 2166136261u;
-
-    for (size_t i = 0; i < len; i++)
-        h = (h ^ (unsigned char)p[i]) * 16777619u;
-    return h;
+    return hash(p, len, false);
 }
 
 uint32_t bl_hash_lower(const char *p, size_t len)
 {
-    uint32_t h = 2166136261u;
-
-    for (size_t i = 0; i < len; i++)
-        h = (h ^ (unsigned char)bl_lower(p[i])) * 16777619u;
-    return h;
+    return hash(p, len, true);
 }

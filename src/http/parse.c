@@ -6,7 +6,7 @@ enum {
     TOKEN = 1 << 0,  /* RFC 9110 tchar */
     PLAIN = 1 << 1,  /* of a field name as everybody writes it: letters, digits, '-' */
     TARGET = 1 << 2, /* may stand in a request target */
-    MARKED = 1 << 3, /* in a path: needs a closer look (% # . / +) */
+    MARKED = 1 << 3, /* in a path: needs a closer look (% # . / + ?) */
 };
 
 #define ALPHA  (TOKEN | PLAIN | TARGET)
@@ -21,7 +21,7 @@ static const uint8_t classes[256] = {
     ['.'] = SYMBOL | MARKED, ['%'] = SYMBOL | MARKED, ['#'] = TOKEN | TARGET | MARKED,
     ['/'] = TARGET | MARKED, ['('] = TARGET,          [')'] = TARGET,
     [','] = TARGET,          [';'] = TARGET,          ['='] = TARGET,
-    [':'] = TARGET,          ['@'] = TARGET,          ['?'] = TARGET,
+    [':'] = TARGET,          ['@'] = TARGET,          ['?'] = TARGET | MARKED,
     ['['] = TARGET,          [']'] = TARGET,          ['{'] = TARGET,
     ['}'] = TARGET,          ['<'] = TARGET,          ['>'] = TARGET,
     ['"'] = TARGET,          ['\\'] = TARGET,         [0x80 ... 0xff] = TARGET,
@@ -76,21 +76,20 @@ static bl_parse_result parse_version(bl_str text, bl_parsed_line *out)
 static const char *parse_origin_form(const char *at, const char *end, bl_parsed_line *out)
 {
     const char *start = at;
-    char before = 0;
 
     out->args = BL_STR_NONE;
-    for (; at < end && *at != '?'; before = *at++) {
+    for (; at < end; at++) {
         unsigned class = CLASS(*at);
         if (BL_LIKELY((class & (TARGET | MARKED)) == TARGET))
             continue;
-        if (!(class & TARGET))
+        if (*at == '?' || !(class & TARGET))
             break;
         if (*at == '+')
             out->plus = true;
         else if (*at == '%' || *at == '#')
             out->complex = true;
         else
-            out->complex |= before == '/'; /* "//" and "/." */
+            out->complex |= at > start && at[-1] == '/'; /* "//" and "/." */
     }
     out->path = bl_str_of(start, (size_t)(at - start));
     if (at == end || *at != '?')

@@ -7,12 +7,6 @@ enum {
     HITS_MAX = 100, /* a text that was found stays for as many that want its place */
 };
 
-static inline uint64_t mix(uint64_t h, uint64_t word)
-{
-    h = (h ^ word) * 0x9e3779b97f4a7c15ull;
-    return h ^ h >> 32;
-}
-
 static inline uint64_t word_at(const char *at)
 {
     uint64_t word;
@@ -36,10 +30,10 @@ static inline uint64_t hash(bl_str text, size_t step)
     uint64_t h = text.len;
 
     if (text.len < sizeof h)
-        return mix(h, short_word(text));
+        return bl_hash_mix(h, short_word(text));
     for (size_t i = 0; i + sizeof h <= text.len; i += step)
-        h = mix(h, word_at(text.p + i));
-    return mix(h, word_at(text.p + text.len - sizeof h));
+        h = bl_hash_mix(h, word_at(text.p + i));
+    return bl_hash_mix(h, word_at(text.p + text.len - sizeof h));
 }
 
 static unsigned place_of(bl_str text)

@@ -8,6 +8,7 @@ ffi.cdef[[
     int bl_lua_ffi_room(size_t len);
     void bl_lua_ffi_put(const char *text, size_t len);
     int bl_lua_ffi_say(const char *text, size_t len, int newline);
+    int bl_lua_ffi_say_number(double n, int newline);
 ]]
 
 local ngx = ngx
@@ -20,6 +21,20 @@ local function text_of(value)
         return value
     end
     return kind == "number" and tostring(value)
+end
+
+-- One value; false: not to be done here.
+local function put_one(value, newline)
+    local kind = type(value)
+    if kind == "number" then
+        if C.bl_lua_ffi_say_number(value, newline) == 0 then
+            return true
+        end
+        value = tostring(value)
+    elseif kind ~= "string" then
+        return false
+    end
+    return C.bl_lua_ffi_say(value, #value, newline) == 0
 end
 
 -- Two to four values; false: not to be done here.
@@ -53,8 +68,7 @@ function ngx.say(...)
     local count = select("#", ...)
     local a, b, c, d = ...
     if count == 1 then
-        local text = text_of(a)
-        if text and C.bl_lua_ffi_say(text, #text, 1) == 0 then
+        if put_one(a, 1) then
             return 1
         end
     elseif count > 1 and count < 5 and put_some(count, 1, a, b, c, d) then
@@ -69,8 +83,7 @@ function ngx.print(...)
     local count = select("#", ...)
     local a, b, c, d = ...
     if count == 1 then
-        local text = text_of(a)
-        if text and C.bl_lua_ffi_say(text, #text, 0) == 0 then
+        if put_one(a, 0) then
             return 1
         end
     elseif count > 1 and count < 5 and put_some(count, 0, a, b, c, d) then
