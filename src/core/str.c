@@ -165,3 +165,18 @@ uint32_t bl_hash_lower(const char *p, size_t len)
 {
     return hash(p, len, true);
 }
+
+uint32_t bl_hash_sample(bl_str s)
+{
+    enum {
+        SAMPLES = 6
+    };
+    uint64_t h = s.len;
+
+    if (s.len < sizeof h)
+        return bl_hash(s.p, s.len);
+    size_t step = s.len / SAMPLES + 1;
+    for (size_t i = 0; i + sizeof h < s.len; i += step)
+        h = bl_hash_mix(h, hash_word(s.p + i, false));
+    return (uint32_t)bl_hash_mix(h, hash_word(s.p + s.len - sizeof h, false));
+}

@@ -87,5 +87,7 @@ static inline uint64_t bl_hash_mix(uint64_t h, uint64_t word)
 /* Of the bytes as they are, or lower-cased. The same for both when there is nothing to lower. */
 uint32_t bl_hash(const char *p, size_t len);
 uint32_t bl_hash_lower(const char *p, size_t len);
+/* Of some words all over the text, however long it is: for guessing whether it was seen before. */
+uint32_t bl_hash_sample(bl_str s);
 
 #endif

@@ -3,42 +3,12 @@
 #include <lauxlib.h>
 
 enum {
-    SAMPLES = 8,    /* words of a text that choose its place */
     HITS_MAX = 100, /* a text that was found stays for as many that want its place */
 };
 
-static inline uint64_t word_at(const char *at)
-{
-    uint64_t word;
-
-    memcpy(&word, at, sizeof word);
-    return word;
-}
-
-static uint64_t short_word(bl_str text)
-{
-    uint64_t word = 0;
-
-    for (size_t i = 0; i < text.len; i++)
-        word = word << 8 | (unsigned char)text.p[i];
-    return word;
-}
-
-/* Of words in steps of `step` bytes, the last one, and the length. */
-static inline uint64_t hash(bl_str text, size_t step)
-{
-    uint64_t h = text.len;
-
-    if (text.len < sizeof h)
-        return bl_hash_mix(h, short_word(text));
-    for (size_t i = 0; i + sizeof h <= text.len; i += step)
-        h = bl_hash_mix(h, word_at(text.p + i));
-    return bl_hash_mix(h, word_at(text.p + text.len - sizeof h));
-}
-
 static unsigned place_of(bl_str text)
 {
-    return hash(text, text.len / SAMPLES + 1) % BL_RECALL_PLACES;
+    return bl_hash_sample(text) % BL_RECALL_PLACES;
 }
 
 BL_HOT int bl_recall_find(bl_recall *recall, bl_str text)
@@ -57,7 +27,7 @@ bool bl_recall_wants(bl_recall *recall, bl_str text)
     if (text.len == 0 || text.len > BL_RECALL_MAX)
         return false;
     unsigned i = place_of(text);
-    uint64_t whole = hash(text, sizeof whole);
+    uint32_t whole = bl_hash(text.p, text.len);
     if (recall->places[i].seen != whole) {
         recall->places[i].seen = whole;
         return false;

@@ -24,7 +24,7 @@ typedef struct bl_recall {
     struct {
         const char *text; /* in the Lua string texts[number] */
         size_t len;       /* 0: nothing is here */
-        uint64_t seen;    /* hash of what was here last, in vain */
+        uint32_t seen;    /* hash of what was here last, in vain */
         int hits;
     } places[BL_RECALL_PLACES];
 } bl_recall;

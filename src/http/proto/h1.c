@@ -2,6 +2,7 @@
 #include "http/core_module.h"
 #include "http/error_page.h"
 #include "http/http_log.h"
+#include "http/section.h"
 #include "event/proxy_protocol.h"
 #include "event/tls.h"
 #include "process/stats.h"
@@ -514,6 +515,30 @@ static void begin_request(bl_h1 *h)
 
 /* ------------------------------------------------------------- reading */
 
+/* Field lines that came before, in the same words. */
+static bool recall_fields(bl_h1 *h)
+{
+    bl_str rest = bl_str_of(h->pos, (size_t)(h->last - h->pos));
+    int64_t max = h->r->server->core->max_headers;
+
+    if (max > 0 && max < BL_SECTION_FIELDS_MAX)
+        return false; /* they are to be counted */
+    if (!bl_section_recall(&h->r->in, h->pool, rest))
+        return false;
+    h->r->in.text = rest;
+    h->pos = h->scanned = h->last;
+    return true;
+}
+
+/* All field lines have been taken, up to `end`. */
+static void fields_taken(bl_h1 *h, char *end)
+{
+    if (h->fields_start == NULL)
+        return;
+    h->r->in.text = bl_str_of(h->fields_start, (size_t)(end - h->fields_start));
+    bl_section_remember(&h->r->in, h->r->in.text);
+}
+
 /* Takes whole lines off the buffer. >0: the status to refuse with; 0: the head is whole; -1: more.
  */
 static int parse_head(bl_h1 *h)
@@ -541,11 +566,10 @@ static int parse_head(bl_h1 *h)
             h->have_line = true;
             h->fields_start = h->pos;
             h->conn->log.action = "reading client request headers";
-            if (h->r->http_version == 9)
+            if (h->r->http_version == 9 || recall_fields(h))
                 return 0;
         } else if (line.len == 0) {
-            if (h->fields_start)
-                h->r->in.text = bl_str_of(h->fields_start, (size_t)(line.p - h->fields_start));
+            fields_taken(h, h->pos);
             return 0;
         } else {
             int status = use_field(h, line);
