@@ -1,10 +1,10 @@
 #include "http/section.h"
+#include "core/habit.h"
 
 enum {
     PLACES = 64,
     LEN_MIN = 4,
     LEN_MAX = 4096,
-    HITS_MAX = 100, /* a section that was found stays for as many that want its place */
 };
 
 /* A field, by places in the text. */
@@ -24,8 +24,7 @@ typedef struct section {
 
 static struct place {
     section *section; /* NULL: nothing is here */
-    uint32_t seen;    /* sample of what was here last, in vain */
-    int hits;
+    bl_habit habit;
 } places[PLACES];
 
 static void refill(bl_headers *headers, bl_pool *pool, const section *s, char *text)
@@ -66,21 +65,8 @@ BL_HOT bool bl_section_recall(bl_headers *headers, bl_pool *pool, bl_str rest)
     const section *s = place->section;
     if (s == NULL || s->len != rest.len || memcmp(s->text, rest.p, rest.len) != 0)
         return false;
-    place->hits = BL_MIN(place->hits + 1, HITS_MAX);
+    bl_habit_hit(&place->habit);
     refill(headers, pool, s, rest.p);
-    return true;
-}
-
-static bool gives_way(struct place *place, uint32_t sample)
-{
-    if (place->seen != sample) {
-        place->seen = sample;
-        return false;
-    }
-    if (place->hits > 0) {
-        place->hits--;
-        return false;
-    }
     return true;
 }
 
@@ -90,7 +76,7 @@ void bl_section_remember(const bl_headers *headers, bl_str text)
         return;
     uint32_t sample = bl_hash_sample(text);
     struct place *place = &places[sample % PLACES];
-    if (!gives_way(place, sample))
+    if (!bl_habit_takes(&place->habit, sample))
         return;
 
     size_t size = sizeof(section) + headers->count * sizeof(outline);

@@ -6,8 +6,8 @@
  *
  *            bytes of a section ─ sample ─> place ─ all bytes equal? ─> where its fields are
  *
- * The places are few and fixed, and a section has to come twice before it is remembered. It gives
- * way to another that wants its place and comes as often. What clients send can't make this grow.
+ * The places are few and fixed, and a section has to come twice before it is remembered
+ * (core/habit.h). What clients send can't make this grow.
  *
  * Only what has passed all checks is remembered, and only if no setting has a say in it (its names
  * are plain), so that a section which is found is right whatever server it is for. */

@@ -2,10 +2,6 @@
 
 #include <lauxlib.h>
 
-enum {
-    HITS_MAX = 100, /* a text that was found stays for as many that want its place */
-};
-
 static unsigned place_of(bl_str text)
 {
     return bl_hash_sample(text) % BL_RECALL_PLACES;
@@ -18,7 +14,7 @@ BL_HOT int bl_recall_find(bl_recall *recall, bl_str text)
     unsigned i = place_of(text);
     if (recall->places[i].len != text.len || memcmp(recall->places[i].text, text.p, text.len) != 0)
         return 0;
-    recall->places[i].hits = BL_MIN(recall->places[i].hits + 1, HITS_MAX);
+    bl_habit_hit(&recall->places[i].habit);
     return (int)i + 1;
 }
 
@@ -26,16 +22,8 @@ bool bl_recall_wants(bl_recall *recall, bl_str text)
 {
     if (text.len == 0 || text.len > BL_RECALL_MAX)
         return false;
-    unsigned i = place_of(text);
-    uint32_t whole = bl_hash(text.p, text.len);
-    if (recall->places[i].seen != whole) {
-        recall->places[i].seen = whole;
-        return false;
-    }
-    if (recall->places[i].hits == 0)
-        return true;
-    recall->places[i].hits--;
-    return false;
+    uint32_t sample = bl_hash_sample(text);
+    return bl_habit_takes(&recall->places[sample % BL_RECALL_PLACES].habit, sample);
 }
 
 /* array[number] = what is on top of L, which is popped. */

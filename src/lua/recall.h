@@ -4,12 +4,12 @@
  *
  *            text ─ sample of its bytes ─> place ─ all bytes equal? ─> tables[number]
  *
- * The places are few and fixed; a text gives way to another that wants its place and comes as
- * often. So it can't grow, whatever clients send. A table with tables in it must not be kept: its
- * clones would share them. */
+ * The places are few and fixed (core/habit.h says who gets them), so it can't grow, whatever
+ * clients send. A table with tables in it must not be kept: its clones would share them. */
 #ifndef BL_LUA_RECALL_H
 #define BL_LUA_RECALL_H
 
+#include "core/habit.h"
 #include "core/str.h"
 
 #include <lua.h>
@@ -24,8 +24,7 @@ typedef struct bl_recall {
     struct {
         const char *text; /* in the Lua string texts[number] */
         size_t len;       /* 0: nothing is here */
-        uint32_t seen;    /* hash of what was here last, in vain */
-        int hits;
+        bl_habit habit;
     } places[BL_RECALL_PLACES];
 } bl_recall;
 

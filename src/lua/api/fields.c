@@ -4,7 +4,7 @@
 #include "lua/vm.h"
 
 enum {
-    SPELLINGS = 256,
+    SPELLINGS = 1024,
     SPELLING_MAX = 39, /* bytes of a name that is remembered */
 };
 
