@@ -197,7 +197,7 @@ static void break_down(time_t t, struct tm *tm)
 /* Most are of files that are asked for again: some of the last ones are remembered. */
 char *bl_time_http(char *to, time_t t)
 {
-    static struct {
+    static _Thread_local struct {
         time_t t;
         char text[BL_TIME_HTTP_LEN]; /* begins with 0: nothing is here */
     } seen[32];
