@@ -247,12 +247,37 @@ static void enter_server(bl_h1 *h, bl_server *server)
     h->conn->log.targets = server->loc->core->error_log;
 }
 
+/* bl_parse_host for a request. Most values are, byte for byte, the one before: what was found then,
+ * if it lay in the value itself, is remembered. */
+static bool parse_host(bl_h1 *h, bl_str value, bl_str *host, int *port)
+{
+    static struct {
+        char value[64];
+        size_t len, host_len;
+        int port;
+    } last;
+
+    if (BL_LIKELY(value.len == last.len && memcmp(value.p, last.value, last.len) == 0)) {
+        *host = bl_str_of(value.p, last.host_len);
+        *port = last.port;
+        return value.len != 0;
+    }
+    if (!bl_parse_host(value, bl_pool_bytes(h->pool, value.len + 1), host, port))
+        return false;
+    if (host->p == value.p && value.len <= sizeof last.value) {
+        memcpy(last.value, value.p, value.len);
+        last.len = value.len;
+        last.host_len = host->len;
+        last.port = *port;
+    }
+    return true;
+}
+
 static bool select_server(bl_h1 *h, bl_str host)
 {
     bl_request *r = h->r;
-    char *lower = bl_pool_bytes(h->pool, host.len + 1);
 
-    if (!bl_parse_host(host, lower, &r->host, &r->host_port)) {
+    if (!parse_host(h, host, &r->host, &r->host_port)) {
         bl_log_write(BL_LOG_INFO, &h->conn->log, 0, "client sent invalid host header");
         return false;
     }
