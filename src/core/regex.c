@@ -7,6 +7,7 @@ struct bl_regex {
     pcre2_code *code;
     bl_str pattern;
     int groups;
+    bool compiled; /* to machine code, and the subject need not be checked to be UTF-8 */
 };
 
 /* One block of match data for the process: matches do not nest. */
@@ -33,13 +34,15 @@ bl_regex *bl_regex_new(bl_pool *pool, bl_str pattern, int flags, bl_str *error)
         *error = bl_pool_printf(pool, "%s at offset %zu", text, (size_t)at);
         return NULL;
     }
-    pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);
+    bool compiled = pcre2_jit_compile(code, PCRE2_JIT_COMPLETE) == 0;
     pcre2_pattern_info(code, PCRE2_INFO_CAPTURECOUNT, &groups);
+    pcre2_pattern_info(code, PCRE2_INFO_ALLOPTIONS, &options);
 
     bl_regex *regex = BL_NEW(pool, bl_regex);
     regex->code = code;
     regex->pattern = bl_pool_str(pool, pattern);
     regex->groups = (int)groups;
+    regex->compiled = compiled && !(options & PCRE2_UTF);
     bl_pool_cleanup(pool, regex_free, regex);
     return regex;
 }
@@ -75,8 +78,10 @@ int bl_regex_match(const bl_regex *regex, bl_str subject, bl_captures *captures)
         match_data = pcre2_match_data_create(BL_REGEX_MAX_CAPTURES, NULL);
     BL_ASSERT(match_data != NULL);
 
-    int rc = pcre2_match(regex->code, (PCRE2_SPTR)(subject.p ? subject.p : ""), subject.len, 0, 0,
-                         match_data, NULL);
+    PCRE2_SPTR text = (PCRE2_SPTR)(subject.p ? subject.p : "");
+    int rc = regex->compiled
+                 ? pcre2_jit_match(regex->code, text, subject.len, 0, 0, match_data, NULL)
+                 : pcre2_match(regex->code, text, subject.len, 0, 0, match_data, NULL);
     if (rc == PCRE2_ERROR_NOMATCH)
         return 0;
     if (rc < 0)

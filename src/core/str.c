@@ -34,6 +34,8 @@ ssize_t bl_str_find(bl_str s, bl_str needle)
 ssize_t bl_str_ifind(bl_str s, bl_str needle)
 {
     for (size_t i = 0; i + needle.len <= s.len; i++) {
+        if (needle.len && bl_lower(s.p[i]) != bl_lower(needle.p[0]))
+            continue;
         if (strncasecmp(s.p + i, needle.p, needle.len) == 0)
             return (ssize_t)i;
     }
@@ -102,11 +104,16 @@ int64_t bl_str_to_hex(bl_str s)
 
 char *bl_u64_write(char *to, uint64_t n)
 {
-    if (n < 10) {
-        *to = (char)('0' + n);
-        return to + 1;
-    }
     char digits[20];
+
+    if (n < 1000) { /* mostly */
+        if (n >= 100)
+            *to++ = (char)('0' + n / 100);
+        if (n >= 10)
+            *to++ = (char)('0' + n / 10 % 10);
+        *to++ = (char)('0' + n % 10);
+        return to;
+    }
     size_t at = sizeof digits;
 
     do {
@@ -117,20 +124,59 @@ char *bl_u64_write(char *to, uint64_t n)
     return to + (sizeof digits - at);
 }
 
+/* Eight bytes, with A-Z as a-z if `lower`. */
+static inline uint64_t hash_word(const char *p, bool lower)
+{
+    const uint64_t ones = 0x0101010101010101ull;
+    uint64_t word;
+
+    memcpy(&word, p, sizeof word);
+    if (!lower)
+        return word;
+    /* the top bit of each byte: is it at least 'A', is it beyond 'Z' */
+    uint64_t low = word & 0x7f * ones;
+    uint64_t from_a = low + (0x80 - 'A') * ones, beyond_z = low + (0x7f - 'Z') * ones;
+    uint64_t upper = (from_a ^ beyond_z) & ~word & 0x80 * ones;
+    return word | upper >> 2;
+}
+
+/* Of words, the last of which overlaps the one before. */
+static inline uint32_t hash(const char *p, size_t len, bool lower)
+{
+    uint64_t h = len;
+    char few[8] = {0};
+
+    if (len < sizeof few) {
+        for (size_t i = 0; i < len; i++)
+            few[i] = p[i];
+        return (uint32_t)bl_hash_mix(h, hash_word(few, lower));
+    }
+    for (size_t i = 0; i + 8 < len; i += 8)
+        h = bl_hash_mix(h, hash_word(p + i, lower));
+    return (uint32_t)bl_hash_mix(h, hash_word(p + len - 8, lower));
+}
+
 uint32_t bl_hash(const char *p, size_t len)
 {
-    uint32_t h = 2166136261u;
-
-    for (size_t i = 0; i < len; i++)
-        h = (h ^ (unsigned char)p[i]) * 16777619u;
-    return h;
+    return hash(p, len, false);
 }
 
 uint32_t bl_hash_lower(const char *p, size_t len)
 {
-    uint32_t h = 2166136261u;
+    return hash(p, len, true);
+}
 
-    for (size_t i = 0; i < len; i++)
-        h = (h ^ (unsigned char)bl_lower(p[i])) * 16777619u;
-    return h;
+uint32_t bl_hash_sample(bl_str s)
+{
+    enum {
+        SAMPLES = 6
+    };
+    uint64_t h = s.len;
+
+    if (s.len < sizeof h)
+        return bl_hash(s.p, s.len);
+    size_t step = s.len / SAMPLES + 1;
+    for (size_t i = 0; i + sizeof h < s.len; i += step)
+        h = bl_hash_mix(h, hash_word(s.p + i, false));
+    return (uint32_t)bl_hash_mix(h, hash_word(s.p + s.len - sizeof h, false));
 }

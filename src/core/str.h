@@ -77,8 +77,17 @@ static inline char *bl_str_put(char *to, bl_str s)
     return (char *)memcpy(to, s.p, s.len) + s.len;
 }
 
-/* FNV-1a over the bytes as they are, or lower-cased. */
+/* One more word of what is hashed. */
+static inline uint64_t bl_hash_mix(uint64_t h, uint64_t word)
+{
+    h = (h ^ word) * 0x9e3779b97f4a7c15ull;
+    return h ^ h >> 32;
+}
+
+/* Of the bytes as they are, or lower-cased. The same for both when there is nothing to lower. */
 uint32_t bl_hash(const char *p, size_t len);
 uint32_t bl_hash_lower(const char *p, size_t len);
+/* Of some words all over the text, however long it is: for guessing whether it was seen before. */
+uint32_t bl_hash_sample(bl_str s);
 
 #endif

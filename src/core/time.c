@@ -194,12 +194,22 @@ static void break_down(time_t t, struct tm *tm)
     tm->tm_year = (int)(year + cycle * 400 + (tm->tm_mon <= 1) - 1900);
 }
 
+/* Most are of files that are asked for again: some of the last ones are remembered. */
 char *bl_time_http(char *to, time_t t)
 {
+    static _Thread_local struct {
+        time_t t;
+        char text[BL_TIME_HTTP_LEN]; /* begins with 0: nothing is here */
+    } seen[32];
     struct tm tm;
+    size_t i = (size_t)t % BL_COUNTOF(seen);
 
-    break_down(t, &tm);
-    return date(to, &tm, ' ', false);
+    if (seen[i].t != t || seen[i].text[0] == 0) {
+        break_down(t, &tm);
+        date(seen[i].text, &tm, ' ', false);
+        seen[i].t = t;
+    }
+    return (char *)memcpy(to, seen[i].text, BL_TIME_HTTP_LEN) + BL_TIME_HTTP_LEN;
 }
 
 char *bl_time_cookie(char *to, time_t t)

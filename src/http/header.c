@@ -55,11 +55,22 @@ enum {
 };
 static uint8_t table[TABLE];
 static uint32_t hashes[BL_H_COUNT];
+static struct ends {
+    uint64_t first, last; /* bl_header_fold of the first and the last eight bytes */
+} ends[BL_H_COUNT];
+
+static inline struct ends ends_of(bl_str name)
+{
+    if (name.len < 8)
+        return (struct ends){bl_header_fold_short(name.p, name.len), 0};
+    return (struct ends){bl_header_fold(name.p), bl_header_fold(name.p + name.len - 8)};
+}
 
 static void fill_table(void)
 {
     for (unsigned id = 1; id < BL_H_COUNT; id++) {
         hashes[id] = bl_header_hash(names[id]);
+        ends[id] = ends_of(names[id]);
         unsigned at = hashes[id] % TABLE;
         while (table[at])
             at = (at + 1) % TABLE;
@@ -67,18 +78,18 @@ static void fill_table(void)
     }
 }
 
-/* `lower` is one of the names above. */
-static inline bool is_name(bl_str name, bl_str lower)
+static inline bool is_name(bl_str name, unsigned id)
 {
-    if (name.len != lower.len)
+    bl_str lower = names[id];
+    struct ends e = ends_of(name);
+
+    if (name.len != lower.len || e.first != ends[id].first || e.last != ends[id].last)
         return false;
-    if (name.len < 8)
-        return bl_header_fold_short(name.p, name.len) == bl_header_fold_short(lower.p, lower.len);
-    for (size_t i = 0; i + 8 < name.len; i += 8) {
+    for (size_t i = 8; i + 8 < name.len; i += 8) { /* what is between the ends */
         if (bl_header_fold(name.p + i) != bl_header_fold(lower.p + i))
             return false;
     }
-    return bl_header_fold(name.p + name.len - 8) == bl_header_fold(lower.p + lower.len - 8);
+    return true;
 }
 
 bl_header_id bl_header_identify(bl_str name, uint32_t hash)
@@ -90,26 +101,10 @@ bl_header_id bl_header_identify(bl_str name, uint32_t hash)
         filled = true;
     }
     for (unsigned at = hash % TABLE; table[at]; at = (at + 1) % TABLE) {
-        if (hashes[table[at]] == hash && is_name(name, names[table[at]]))
+        if (hashes[table[at]] == hash && is_name(name, table[at]))
             return table[at];
     }
     return BL_H_OTHER;
-}
-
-bl_header *bl_headers_add_known(bl_headers *headers, bl_pool *pool, bl_str name, bl_str value,
-                                uint32_t hash, bl_header_id id)
-{
-    bl_header *h = bl_pool_alloc(pool, sizeof *h);
-
-    *h = (bl_header){.name = name, .value = value, .hash = hash, .id = (uint16_t)id};
-    *headers->tail = h;
-    headers->tail = &h->next;
-    headers->count++;
-    if (id != BL_H_OTHER && headers->known && !(headers->have >> id & 1)) {
-        headers->have |= 1ull << id;
-        headers->known[id] = h;
-    }
-    return h;
 }
 
 bl_header *bl_headers_add(bl_headers *headers, bl_pool *pool, bl_str name, bl_str value)
@@ -140,6 +135,7 @@ void bl_header_strike(bl_headers *headers, bl_header *header)
         return;
     header->struck = true;
     headers->count--;
+    headers->text.p = NULL;
     if (header->id == BL_H_OTHER || bl_headers_known(headers, header->id) != header)
         return;
     bl_header *next = find_hashed(headers, header->name, header->hash, header);
@@ -151,7 +147,11 @@ void bl_header_strike(bl_headers *headers, bl_header *header)
 
 void bl_headers_remove(bl_headers *headers, bl_str name)
 {
-    uint32_t hash = bl_header_hash(name);
+    bl_headers_remove_hashed(headers, name, bl_header_hash(name));
+}
+
+void bl_headers_remove_hashed(bl_headers *headers, bl_str name, uint32_t hash)
+{
     bl_header *h;
 
     while ((h = find_hashed(headers, name, hash, NULL)) != NULL)
@@ -172,6 +172,7 @@ bl_header *bl_headers_set(bl_headers *headers, bl_pool *pool, bl_str name, bl_st
         bl_header_strike(headers, h);
     first->name = name;
     first->value = value;
+    headers->text.p = NULL;
     return first;
 }
 

@@ -69,6 +69,7 @@ typedef struct bl_headers {
     bl_header *first;
     bl_header **tail;
     uint32_t count;
+    bl_str text; /* the bytes that it was parsed from; p NULL: not in one piece, or changed since */
     uint64_t have; /* bit of each id whose entry in `known` is set */
     bl_header *
         *known; /* [BL_H_COUNT], the first of each, read through bl_headers_known; NULL: no index */
@@ -83,6 +84,7 @@ static inline void bl_headers_init(bl_headers *headers, bl_header **known)
     headers->first = NULL;
     headers->tail = &headers->first;
     headers->count = 0;
+    headers->text = BL_STR_NONE;
     headers->have = 0;
 }
 
@@ -137,13 +139,28 @@ bl_header_id bl_header_identify(bl_str name, uint32_t hash);
 /* Adds a field at the end; the strings are kept as they are. */
 bl_header *bl_headers_add(bl_headers *headers, bl_pool *pool, bl_str name, bl_str value);
 /* The same when hash and id are known. */
-bl_header *bl_headers_add_known(bl_headers *headers, bl_pool *pool, bl_str name, bl_str value,
-                                uint32_t hash, bl_header_id id);
+static inline bl_header *bl_headers_add_known(bl_headers *headers, bl_pool *pool, bl_str name,
+                                              bl_str value, uint32_t hash, bl_header_id id)
+{
+    bl_header *h = bl_pool_alloc(pool, sizeof *h);
+
+    *h = (bl_header){.name = name, .value = value, .hash = hash, .id = (uint16_t)id};
+    *headers->tail = h;
+    headers->tail = &h->next;
+    headers->count++;
+    headers->text.p = NULL;
+    if (id != BL_H_OTHER && headers->known && !(headers->have >> id & 1)) {
+        headers->have |= 1ull << id;
+        headers->known[id] = h;
+    }
+    return h;
+}
 /* Next of that name behind `after` (NULL: from the start). */
 bl_header *bl_headers_find(const bl_headers *headers, bl_str name, const bl_header *after);
 /* Replaces all fields of that name by one; an empty value strikes them out. */
 bl_header *bl_headers_set(bl_headers *headers, bl_pool *pool, bl_str name, bl_str value);
 void bl_headers_remove(bl_headers *headers, bl_str name);
+void bl_headers_remove_hashed(bl_headers *headers, bl_str name, uint32_t hash);
 void bl_header_strike(bl_headers *headers, bl_header *header);
 
 /* The values of all fields of that name, joined; p is NULL when there is none. */

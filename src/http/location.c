@@ -33,6 +33,7 @@ struct bl_matcher {
     node *root;
     bl_location **regexes; /* in the order written */
     int regex_count;
+    bl_location *all; /* "location /", if it is alone: whatever begins with a slash is in it */
 };
 typedef struct bl_matcher matcher;
 
@@ -156,6 +157,9 @@ bl_matcher *bl_matcher_build(bl_conf *cf, bl_array *children)
             add_location(cf, m, *loc);
     }
     index_nodes(cf->pool, m->root);
+    bl_location *first = *(bl_location **)children->items;
+    if (children->count == 1 && first->kind == BL_LOC_PREFIX && bl_str_eq(first->name, BL_STR("/")))
+        m->all = first;
     return m;
 }
 
@@ -231,6 +235,10 @@ static bool find_level(bl_request *r, const matcher *m, bool *slash, bool *faile
 
     if (m == NULL)
         return false;
+    if (m->all && m->all->nested == NULL && r->uri.len && r->uri.p[0] == '/') {
+        r->loc = m->all;
+        return false;
+    }
     found f = find_in_tree(m->root, r->uri);
     if (f.loc) {
         r->loc = f.loc;

@@ -1,16 +1,12 @@
 #include "http/parse.h"
 #include "http/header.h"
 
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
-
 /* Classes of bytes. */
 enum {
     TOKEN = 1 << 0,  /* RFC 9110 tchar */
     PLAIN = 1 << 1,  /* of a field name as everybody writes it: letters, digits, '-' */
     TARGET = 1 << 2, /* may stand in a request target */
-    MARKED = 1 << 3, /* in a path: needs a closer look (% # . / +) */
+    MARKED = 1 << 3, /* in a path: needs a closer look (% # . / + ?) */
 };
 
 #define ALPHA  (TOKEN | PLAIN | TARGET)
@@ -25,7 +21,7 @@ static const uint8_t classes[256] = {
     ['.'] = SYMBOL | MARKED, ['%'] = SYMBOL | MARKED, ['#'] = TOKEN | TARGET | MARKED,
     ['/'] = TARGET | MARKED, ['('] = TARGET,          [')'] = TARGET,
     [','] = TARGET,          [';'] = TARGET,          ['='] = TARGET,
-    [':'] = TARGET,          ['@'] = TARGET,          ['?'] = TARGET,
+    [':'] = TARGET,          ['@'] = TARGET,          ['?'] = TARGET | MARKED,
     ['['] = TARGET,          [']'] = TARGET,          ['{'] = TARGET,
     ['}'] = TARGET,          ['<'] = TARGET,          ['>'] = TARGET,
     ['"'] = TARGET,          ['\\'] = TARGET,         [0x80 ... 0xff] = TARGET,
@@ -80,21 +76,20 @@ static bl_parse_result parse_version(bl_str text, bl_parsed_line *out)
 static const char *parse_origin_form(const char *at, const char *end, bl_parsed_line *out)
 {
     const char *start = at;
-    char before = 0;
 
     out->args = BL_STR_NONE;
-    for (; at < end && *at != '?'; before = *at++) {
+    for (; at < end; at++) {
         unsigned class = CLASS(*at);
         if (BL_LIKELY((class & (TARGET | MARKED)) == TARGET))
             continue;
-        if (!(class & TARGET))
+        if (*at == '?' || !(class & TARGET))
             break;
         if (*at == '+')
             out->plus = true;
         else if (*at == '%' || *at == '#')
             out->complex = true;
         else
-            out->complex |= before == '/'; /* "//" and "/." */
+            out->complex |= at > start && at[-1] == '/'; /* "//" and "/." */
     }
     out->path = bl_str_of(start, (size_t)(at - start));
     if (at == end || *at != '?')
@@ -273,116 +268,20 @@ bool bl_parse_path(bl_str path, bool merge, char *to, bl_str *out, bl_str *args)
 
 /* ------------------------------------------------------------- field lines */
 
-#ifdef __SSE2__
-/* 16 bytes at a time to the first of NUL, CR, LF. */
-static const char *find_control(const char *at, const char *end)
+bool bl_parse_odd_name(bl_str line, bl_parsed_field *out)
 {
-    const __m128i nul = _mm_setzero_si128(), cr = _mm_set1_epi8('\r'), lf = _mm_set1_epi8('\n');
+    ssize_t colon = bl_str_chr(line, ':');
 
-    for (; end - at >= 16; at += 16) {
-        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
-        __m128i hits =
-            _mm_or_si128(_mm_cmpeq_epi8(bytes, nul),
-                         _mm_or_si128(_mm_cmpeq_epi8(bytes, cr), _mm_cmpeq_epi8(bytes, lf)));
-        int mask = _mm_movemask_epi8(hits);
-        if (mask)
-            return at + __builtin_ctz((unsigned)mask);
-    }
-    while (at < end && *at != '\0' && *at != '\r' && *at != '\n')
-        at++;
-    return at;
-}
-#else
-static const char *find_control(const char *at, const char *end)
-{
-    while (at < end && *at != '\0' && *at != '\r' && *at != '\n')
-        at++;
-    return at;
-}
-#endif
-
-const char *bl_parse_line_end(const char *at, const char *end, bool *bad)
-{
-    *bad = false;
-    while ((at = find_control(at, end)) < end) {
-        if (*at == '\n')
-            return at;
-        if (*at == '\r' && at + 1 == end)
-            return NULL;
-        if (*at == '\r' && at[1] == '\n')
-            return at + 1;
-        *bad = true;
-        at++;
-    }
-    return NULL;
-}
-
-/* A name with something else than letters, digits and '-'. False: with what can't be in any name.
- */
-static bool look_at_odd_name(bl_parsed_field *out)
-{
+    if (colon <= 0)
+        return false;
+    out->name.len = (size_t)colon;
     out->odd = out->underscore = true;
     for (size_t i = 0; i < out->name.len; i++) {
-        unsigned char c = (unsigned char)out->name.p[i];
+        unsigned char c = (unsigned char)line.p[i];
         if (c <= ' ' || c == 0x7f)
             return false;
         out->underscore &= (CLASS(c) & PLAIN) || c == '_';
     }
-    return true;
-}
-
-#ifdef __SSE2__
-static inline __m128i in_range(__m128i bytes, char low, char high)
-{
-    /* signed comparisons: bytes from 0x80 on are below every limit */
-    return _mm_and_si128(_mm_cmpgt_epi8(bytes, _mm_set1_epi8((char)(low - 1))),
-                         _mm_cmplt_epi8(bytes, _mm_set1_epi8((char)(high + 1))));
-}
-
-/* 16 bytes at a time to the first that is no letter, digit or '-'. */
-static const char *skip_plain(const char *at, const char *end)
-{
-    for (; end - at >= 16; at += 16) {
-        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
-        __m128i letters = in_range(_mm_or_si128(bytes, _mm_set1_epi8(0x20)), 'a', 'z');
-        __m128i plain = _mm_or_si128(_mm_or_si128(letters, in_range(bytes, '0', '9')),
-                                     _mm_cmpeq_epi8(bytes, _mm_set1_epi8('-')));
-        unsigned mask = (unsigned)_mm_movemask_epi8(plain) ^ 0xffffu;
-        if (mask)
-            return at + __builtin_ctz(mask);
-    }
-    while (at < end && (CLASS(*at) & PLAIN))
-        at++;
-    return at;
-}
-#else
-static const char *skip_plain(const char *at, const char *end)
-{
-    while (at < end && (CLASS(*at) & PLAIN))
-        at++;
-    return at;
-}
-#endif
-
-bool bl_parse_field(bl_str line, bl_parsed_field *out)
-{
-    const char *end = line.p + line.len, *at = skip_plain(line.p, end);
-    bool odd = at < end && *at != ':';
-
-    while (at < end && *at != ':')
-        at++;
-    if (at == line.p || at == end)
-        return false;
-    out->name = bl_str_of(line.p, (size_t)(at - line.p));
-    out->hash = bl_header_hash(out->name);
-    out->odd = out->underscore = false;
-    if (BL_UNLIKELY(odd) && !look_at_odd_name(out))
-        return false;
-    for (at++; at < end && (*at == ' ' || *at == '\t'); at++)
-        ;
-    while (end > at && (end[-1] == ' ' || end[-1] == '\t'))
-        end--;
-    out->value = bl_str_of(at, (size_t)(end - at));
     return true;
 }
 
@@ -469,11 +368,31 @@ static bool take_name(bl_str value, char *to, size_t *len)
     return !(all & DOT) || bl_str_find(bl_str_of(value.p, *len), BL_STR("..")) < 0;
 }
 
+/* Length of a name that is as it should be, in lower case, with single dots; it ends with the value
+ * or at a colon. 0: it needs a closer look. */
+static size_t tidy_name_len(bl_str value)
+{
+    static const bool tidy[256] = {['a' ... 'z'] = true, ['0' ... '9'] = true, ['-'] = true};
+    const char *at = value.p, *end = at + value.len;
+
+    for (;; at++) {
+        while (at < end && tidy[(unsigned char)*at])
+            at++;
+        if (at == end || *at != '.')
+            break;
+        if (at == value.p || at[-1] == '.')
+            return 0;
+    }
+    return at == end || *at == ':' ? (size_t)(at - value.p) : 0;
+}
+
 bool bl_parse_host(bl_str value, char *to, bl_str *host, int *port)
 {
-    size_t len = 0;
+    size_t len = tidy_name_len(value);
 
-    if (value.len && value.p[0] == '[') {
+    if (BL_LIKELY(len != 0)) {
+        to = value.p;
+    } else if (value.len && value.p[0] == '[') {
         if (!take_ip_literal(value, to, &len))
             return false;
     } else {
@@ -651,12 +570,17 @@ bool bl_parse_cookie(bl_str cookies, bl_str name, bl_str *value)
 
 bool bl_parse_has_token(bl_str list, bl_str token)
 {
-    while (list.len) {
-        ssize_t comma = bl_str_chr(list, ',');
-        bl_str one = comma < 0 ? list : bl_str_of(list.p, (size_t)comma);
-        if (bl_str_ieq(bl_str_trim(one), token))
+    const char *at = list.p, *end = at + list.len;
+
+    while (at < end) {
+        const char *comma = memchr(at, ',', (size_t)(end - at));
+        const char *stop = comma ? comma : end;
+        while (at < stop && (*at == ' ' || *at == '\t'))
+            at++;
+        if (at < stop && bl_lower(*at) == bl_lower(token.p[0]) &&
+            bl_str_ieq(bl_str_trim(bl_str_of(at, (size_t)(stop - at))), token))
             return true;
-        list = comma < 0 ? BL_STR_NONE : behind(list, (size_t)comma + 1);
+        at = stop + 1;
     }
     return false;
 }

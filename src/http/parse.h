@@ -4,7 +4,8 @@
 #ifndef BL_HTTP_PARSE_H
 #define BL_HTTP_PARSE_H
 
-#include "core/str.h"
+#include "core/scan.h"
+#include "http/header.h"
 
 /* A request line, cut up. */
 typedef struct bl_parsed_line {
@@ -43,12 +44,49 @@ typedef struct bl_parsed_field {
     bool underscore; /* … but only '_' */
 } bl_parsed_field;
 
-/* False: malformed (no colon, space in the name, NUL or bare CR in the value, a folded line). */
-bool bl_parse_field(bl_str line, bl_parsed_field *out);
+/* Cuts a name with something else than letters, digits and '-'. False: with what can't be in any
+ * name, or there is no colon. */
+bool bl_parse_odd_name(bl_str line, bl_parsed_field *out);
+
+/* False: malformed (no colon, space in the name, a folded line). Inline: a browser sends a dozen.
+ */
+static inline bool bl_parse_field(bl_str line, bl_parsed_field *out)
+{
+    const char *end = line.p + line.len, *at = bl_scan_word(line.p, end);
+
+    out->name = bl_str_of(line.p, (size_t)(at - line.p));
+    out->odd = out->underscore = false;
+    if (BL_UNLIKELY(at == end || *at != ':' || at == line.p)) {
+        if (!bl_parse_odd_name(line, out))
+            return false;
+        at = line.p + out->name.len;
+    }
+    out->hash = bl_header_hash(out->name);
+    for (at++; at < end && (*at == ' ' || *at == '\t'); at++)
+        ;
+    while (end > at && (end[-1] == ' ' || end[-1] == '\t'))
+        end--;
+    out->value = bl_str_of(at, (size_t)(end - at));
+    return true;
+}
 
 /* The first '\n' of at..end, or NULL. *bad: a NUL, or a CR that is not right before the LF, stands
  * in front of it. */
-const char *bl_parse_line_end(const char *at, const char *end, bool *bad);
+static inline const char *bl_parse_line_end(const char *at, const char *end, bool *bad)
+{
+    *bad = false;
+    while ((at = bl_scan_line(at, end)) < end) {
+        if (BL_LIKELY(*at == '\r' && at + 1 < end && at[1] == '\n'))
+            return at + 1;
+        if (*at == '\n')
+            return at;
+        if (*at == '\r' && at + 1 == end)
+            return NULL;
+        *bad = true;
+        at++;
+    }
+    return NULL;
+}
 
 /* Checks and normalises a Host value: `host` gets it lower-cased, without port and final dot, in
  * place or in `to` (value.len bytes). *port: 0 when absent. False: not a host. */

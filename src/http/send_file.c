@@ -19,11 +19,8 @@ typedef struct sending {
 static char *put_hex(char *to, uint64_t n)
 {
     static const char digits[] = "0123456789abcdef";
-    int shift = 60;
 
-    while (shift > 0 && n >> shift == 0)
-        shift -= 4;
-    for (; shift >= 0; shift -= 4)
+    for (int shift = (63 - __builtin_clzll(n | 1)) & ~3; shift >= 0; shift -= 4)
         *to++ = digits[n >> shift & 15];
     return to;
 }

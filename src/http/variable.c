@@ -232,16 +232,32 @@ bool bl_var_get(bl_request *r, int index, bl_str *value)
     return found;
 }
 
+/* By the row, whether it has a slot or not. */
+static bool get_row(bl_request *r, const bl_variable *v, bl_str *value)
+{
+    return v->index >= 0 ? bl_var_get(r, v->index, value) : ask(r, v, v->member, value);
+}
+
+int bl_var_number(bl_http *http, bl_str name)
+{
+    bl_variable **place = place_of(http->vars, name);
+
+    return *place ? (int)(place - http->vars->by_name) : -1;
+}
+
+bool bl_var_get_numbered(bl_request *r, int number, bl_str *value)
+{
+    return get_row(r, r->http->vars->by_name[number], value);
+}
+
 bool bl_var_get_by_name(bl_request *r, bl_str name, bl_str *value, bool *known)
 {
     const bl_variable *v = find(r->http->vars, name);
 
     *known = true;
     *value = BL_STR("");
-    if (v && v->index >= 0)
-        return bl_var_get(r, v->index, value);
     if (v)
-        return ask(r, v, v->member, value);
+        return get_row(r, v, value);
     const bl_variable *family = find_family(r->http->vars, name);
     if (family == NULL) {
         *known = false;

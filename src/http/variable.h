@@ -64,8 +64,11 @@ bool bl_var_get_by_name(bl_request *r, bl_str name, bl_str *value, bool *known);
 /* Sets; the value must live as long as the request. By name: false when unknown or not settable. */
 void bl_var_set(bl_request *r, int index, bl_str value);
 bool bl_var_set_by_name(bl_request *r, bl_str name, bl_str value);
-/* For Lua: the slot index of a known name or -1 (then only bl_var_get_by_name helps). */
+/* The slot index of a known name, or -1. */
 int bl_var_find(bl_http *http, bl_str name);
+/* For Lua, which remembers it by name: the number of a row, mentioned or not, or -1. */
+int bl_var_number(bl_http *http, bl_str name);
+bool bl_var_get_numbered(bl_request *r, int number, bl_str *value);
 const bl_variable *bl_var_row(bl_http *http, int index);
 /* How many names have an index: slots of a request. */
 size_t bl_var_count(const bl_http *http);

@@ -158,7 +158,8 @@ void bl_task_bury(bl_task *task)
         return;
     }
     bl_debug(vm->log, "lua caching unused lua thread");
-    lua_settop(task->L, 0);
+    if (task->state == BL_TASK_NEW || task->results)
+        lua_settop(task->L, 0);
     task->state = BL_TASK_DEAD;
     task->run = NULL;
     bl_list_unshift(&vm->spare_tasks, &task->sibling);

@@ -21,6 +21,8 @@ enum {
     BL_LUA_VM_MAGIC = 0x6c75616d
 };
 
+typedef struct bl_lua_fields bl_lua_fields;
+
 struct bl_lua_vm {
     uint32_t magic;
     int refs;     /* runs, requests with a VM of their own, the generation */
@@ -34,11 +36,12 @@ struct bl_lua_vm {
     bl_link old_tasks;   /* memory of ended ones, for new ones */
     bl_run *spare_runs;
     int spare_count;
-    int spare_max; /* lua_thread_cache_max_entries */
-    int threads;   /* registry reference: array of coroutines, so that they live */
-    int files;     /* table: path → function of a file */
-    int ctxs;      /* array of ngx.ctx tables */
-    int failed;    /* message handler of calls outside tasks */
+    int spare_max;         /* lua_thread_cache_max_entries */
+    int threads;           /* registry reference: array of coroutines, so that they live */
+    int files;             /* table: path → function of a file */
+    int ctxs;              /* array of ngx.ctx tables */
+    int failed;            /* message handler of calls outside tasks */
+    bl_lua_fields *fields; /* what is remembered of header fields: api/fields.c */
     int64_t timers_pending, timers_running;
     bl_link timers;      /* pending ones: api/timer.c */
     bl_link sockets;     /* bl_socket.link: shared ones; not made until there is one */

@@ -1,5 +1,9 @@
 /* The JSON codec: any bytes are decoded; what decodes must encode, and that text must decode and
- * encode to itself. The first byte chooses settings. */
+ * encode to itself, but for the order of an object's members. Numbers are written with 15 digits:
+ * the most that a double carries from text to text for certain (DBL_DIG). With the 16 that programs
+ * may ask for, 100000000000000000000100 is written 1e+23, and that is read as the double below it,
+ * written 9.999999999999999e+22. The largest numbers are left out, since rounded up to 15 digits
+ * they are too large for a double. The first byte chooses settings. */
 #include "lua/cjson.h"
 
 #include <lauxlib.h>
@@ -21,7 +25,7 @@ int __lsan_is_turned_off(void)
 static const char harness[] =
     "local cjson = ...\n"
     "cjson.encode_invalid_numbers(true)\n"
-    "cjson.encode_number_precision(16)\n"
+    "cjson.encode_number_precision(15)\n"
     "cjson.decode_array_with_array_mt(true)\n"
     "return function(flags, text)\n"
     "    cjson.decode_invalid_numbers(flags % 2 == 1)\n"
@@ -34,8 +38,12 @@ static const char harness[] =
     "    local once = cjson.encode(value)\n"
     "    if not once then return end\n"
     "    cjson.decode_invalid_numbers(true)\n"
-    "    local again = assert(cjson.decode(once) ~= nil and once)\n"
-    "    assert(cjson.encode(cjson.decode(again)), once)\n"
+    "    if once:find('e+308', 1, true) then return end\n"
+    "    local back, failure = cjson.decode(once)\n"
+    "    assert(failure == nil, failure)\n"
+    "    local twice = assert(cjson.encode(back))\n"
+    "    assert(#twice == #once, once)\n"
+    "    assert(twice == once or once:find('{', 1, true), once)\n"
     "end\n";
 
 static lua_State *open_state(void)

@@ -1,112 +1,105 @@
---- ngx.req.get_headers and get_uri_args for the usual case: the tables are made by compiled code from
--- what C hands over in one call. Everything unusual is the C functions' business.
+--- ngx.req.get_headers, ngx.resp.get_headers, ngx.req.get_uri_args: what the C functions return; fields
+-- are found in any spelling, and clients that repeat themselves get a clone of what was made before.
 
 local ffi = require "ffi"
 local base = require "resty.core.base"
+local clone = require "table.clone"
 
 local C = ffi.C
-local ffi_string = ffi.string
-local new_tab = base.new_tab
 local type = type
 local rawget = rawget
 local setmetatable = setmetatable
 local lower = string.lower
 local gsub = string.gsub
 local ngx = ngx
-local req = ngx.req
+local req, resp = ngx.req, ngx.resp
 
 ffi.cdef [[
-typedef struct {
-    const char *key, *value;
-    int key_len, value_len, id;
-} bl_lua_pair;
-int bl_lua_request_fields(bl_lua_pair *to, int max);
-int bl_lua_request_args(bl_lua_pair *to, int max);
+int bl_lua_fields_known(void);
+int bl_lua_args_known(void);
 ]]
 
-local MAX = 100
-local pairs_out = ffi.new("bl_lua_pair[?]", MAX)
+-- Tables that are remembered, by the numbers that C gives them (src/lua/api/fields.h).
+local known_fields, known_args = package.loaded["bulan.fields"], package.loaded["bulan.args"]
 
-local slow_headers, slow_args = req.get_headers, req.get_uri_args
+-- Names as programs spell them: as they are in tables. Programs know few, but a client may have an
+-- influence on what they ask for.
+local spellings, count = {}, 0
+local SPELLINGS_MAX = 1000
+
+local function respell(name)
+    local spelling = gsub(lower(name), "_", "-")
+    if count < SPELLINGS_MAX then
+        count = count + 1
+        spellings[name] = spelling
+    end
+    return spelling
+end
 
 -- h.user_agent and h["User-Agent"] find what stands at "user-agent".
-local index = {
+local any_spelling = {
     __index = function(fields, name)
         if type(name) == "string" then
-            return rawget(fields, (gsub(lower(name), "_", "-")))
+            local value = rawget(fields, spellings[name] or respell(name))
+            return value
         end
     end,
 }
 
--- Names of the fields that the server knows, by their number.
-local known = {}
-
-local function known_name(pair)
-    local name = lower(ffi_string(pair.key, pair.key_len))
-    known[pair.id] = name
-    return name
-end
-
-local function add(res, key, value)
-    local before = rawget(res, key)
-    if before == nil then
-        res[key] = value
-    elseif type(before) == "table" then
-        before[#before + 1] = value
-    else
-        res[key] = {before, value}
+-- No call of a built-in function here is a tail call: traces can't end in one.
+local function respelled(get)
+    return function(max, raw)
+        local fields, err = get(max, raw)
+        if not raw then
+            setmetatable(fields, any_spelling)
+        end
+        if err then
+            return fields, err
+        end
+        return fields
     end
 end
+
+resp.get_headers = respelled(resp.get_headers)
+local get_headers = respelled(req.get_headers)
 
 ---@param max? integer 100 without it, 0: all
 ---@param raw? boolean names as they came
 ---@return table<string, string|string[]> headers
 ---@return string? err "truncated"
 function req.get_headers(max, raw)
-    if raw or max then
-        return slow_headers(max, raw)
-    end
-    local count = C.bl_lua_request_fields(pairs_out, MAX)
-    if count < 0 then
-        return slow_headers(max, raw)
-    end
-    local res = new_tab(0, count)
-    for i = 0, count - 1 do
-        local pair = pairs_out[i]
-        local id = pair.id
-        local key
-        if id > 0 then
-            key = known[id] or known_name(pair)
-        else
-            key = ffi_string(pair.key, pair.key_len)
+    if not max and not raw then
+        local number = C.bl_lua_fields_known()
+        if number > 0 then
+            local fields = clone(known_fields[number])
+            setmetatable(fields, any_spelling)
+            return fields
         end
-        add(res, key, ffi_string(pair.value, pair.value_len))
     end
-    return setmetatable(res, index)
+    return get_headers(max, raw)
 end
+
+local get_uri_args = req.get_uri_args
 
 ---@param max? integer 100 without it, 0: all
 ---@param tab? table filled instead of a new table
 ---@return table<string, string|boolean|(string|boolean)[]> args
 ---@return string? err "truncated"
 function req.get_uri_args(max, tab)
-    if max or tab then
-        return slow_args(max, tab)
-    end
-    local count = C.bl_lua_request_args(pairs_out, MAX)
-    if count < 0 then
-        return slow_args(max, tab)
-    end
-    local res = new_tab(0, count)
-    for i = 0, count - 1 do
-        local pair = pairs_out[i]
-        local value = true
-        if pair.value_len >= 0 then
-            value = ffi_string(pair.value, pair.value_len)
+    if not max and not tab then
+        local number = C.bl_lua_args_known()
+        if number > 0 then
+            local args = clone(known_args[number])
+            return args
+        elseif number < 0 then
+            return {}
         end
-        add(res, ffi_string(pair.key, pair.key_len), value)
     end
-    return res
+    local args, err = get_uri_args(max, tab)
+    if err then
+        return args, err
+    end
+    return args
 end
 
 return {version = base.version}

@@ -8,6 +8,7 @@ ffi.cdef[[
     int bl_lua_ffi_room(size_t len);
     void bl_lua_ffi_put(const char *text, size_t len);
     int bl_lua_ffi_say(const char *text, size_t len, int newline);
+    int bl_lua_ffi_say_number(double n, int newline);
 ]]
 
 local ngx = ngx
@@ -20,6 +21,20 @@ local function text_of(value)
         return value
     end
     return kind == "number" and tostring(value)
+end
+
+-- One value; false: not to be done here.
+local function put_one(value, newline)
+    local kind = type(value)
+    if kind == "number" then
+        if C.bl_lua_ffi_say_number(value, newline) == 0 then
+            return true
+        end
+        value = tostring(value)
+    elseif kind ~= "string" then
+        return false
+    end
+    return C.bl_lua_ffi_say(value, #value, newline) == 0
 end
 
 -- Two to four values; false: not to be done here.
@@ -53,8 +68,7 @@ function ngx.say(...)
     local count = select("#", ...)
     local a, b, c, d = ...
     if count == 1 then
-        local text = text_of(a)
-        if text and C.bl_lua_ffi_say(text, #text, 1) == 0 then
+        if put_one(a, 1) then
             return 1
         end
     elseif count > 1 and count < 5 and put_some(count, 1, a, b, c, d) then
@@ -69,8 +83,7 @@ function ngx.print(...)
     local count = select("#", ...)
     local a, b, c, d = ...
     if count == 1 then
-        local text = text_of(a)
-        if text and C.bl_lua_ffi_say(text, #text, 0) == 0 then
+        if put_one(a, 0) then
             return 1
         end
     elseif count > 1 and count < 5 and put_some(count, 0, a, b, c, d) then
@@ -83,6 +96,8 @@ end
 
 ffi.cdef[[
     int bl_lua_ffi_header_get(const char *name, size_t len, bl_str *value);
+    int bl_lua_ffi_header_name(const char *name, size_t len);
+    int bl_lua_ffi_header_put(int name, const char *value, size_t len, int append);
     int bl_lua_ffi_header_set(const char *name, size_t name_len, const char *value, size_t len,
                               int append);
     int bl_lua_ffi_transform_underscores(void);
@@ -93,7 +108,7 @@ local no_request = require("resty.core.phase").no_request
 local get_all = ngx.header
 local value = ffi.new("bl_str[1]")
 local ffi_string = ffi.string
-local gsub, find, error, setmetatable = string.gsub, string.find, error, setmetatable
+local gsub, error, setmetatable = string.gsub, error, setmetatable
 
 -- Names with dashes for underscores, remembered: programs have few, but clients may think of many.
 local dashed, dashed_count = {}, 0
@@ -111,26 +126,46 @@ local function field_name(name)
     if type(name) ~= "string" then
         name = tostring(name)
     end
-    if find(name, "_", 1, true) and C.bl_lua_ffi_transform_underscores() == 1 then
-        return dashed[name] or dash(name)
+    local with_dashes = dashed[name] or dash(name)
+    if with_dashes ~= name and C.bl_lua_ffi_transform_underscores() ~= 1 then
+        return name
     end
-    return name
+    return with_dashes
 end
 
 local BAD_VALUE = 3
 
+-- Numbers of names that were set before, as C knows them.
+local numbers = {}
+
+local function number_of(name)
+    local number = C.bl_lua_ffi_header_name(name, #name)
+    if number >= 0 then
+        numbers[name] = number
+        return number
+    end
+end
+
+-- What C functions return is put into a local first: traces can't end in a tail call.
 local function set(name, new, append)
-    if new == nil then
-        return C.bl_lua_ffi_header_set(name, #name, nil, 0, 0)
+    local number = numbers[name] or number_of(name)
+    local text, len = new, 0
+    if new ~= nil then
+        if type(new) ~= "string" then
+            text = tostring(new)
+        end
+        len = #text
     end
-    if type(new) ~= "string" then
-        new = tostring(new)
+    local failed
+    if number then
+        failed = C.bl_lua_ffi_header_put(number, text, len, append)
+    else
+        failed = C.bl_lua_ffi_header_set(name, #name, text, len, append)
     end
-    local result = C.bl_lua_ffi_header_set(name, #name, new, #new, append)
-    if result == BAD_VALUE then
-        error("failed to set header " .. name .. ': invalid value "' .. new .. '"', 3)
+    if failed == BAD_VALUE then
+        error("failed to set header " .. name .. ': invalid value "' .. text .. '"', 3)
     end
-    return result
+    return failed
 end
 
 local function set_all(name, values)
@@ -148,7 +183,8 @@ ngx.header = setmetatable({}, {
         name = field_name(name)
         local count = C.bl_lua_ffi_header_get(name, #name, value)
         if count == 1 then
-            return ffi_string(value[0].p, value[0].len)
+            local text = ffi_string(value[0].p, value[0].len)
+            return text
         elseif count > 1 then
             return get_all(name)
         end

@@ -1,4 +1,4 @@
---- ngx.var. Variables that the configuration mentions have an index, which is remembered by name.
+--- ngx.var. Variables have a number, which is remembered by name; but families ($arg_NAME) have none.
 
 local ffi = require "ffi"
 local base = require "resty.core.base"
@@ -6,8 +6,8 @@ local no_request = require("resty.core.phase").no_request
 
 ffi.cdef[[
     typedef struct { const char *p; size_t len; } bl_str;
-    int bl_lua_ffi_var_index(const char *name, size_t len);
-    int bl_lua_ffi_var_get(int index, bl_str *value);
+    int bl_lua_ffi_var_number(const char *name, size_t len);
+    int bl_lua_ffi_var_get(int number, bl_str *value);
     int bl_lua_ffi_var_get_name(const char *name, size_t len, bl_str *value);
     int bl_lua_ffi_var_get_capture(int n, bl_str *value);
     int bl_lua_ffi_var_set(const char *name, size_t name_len, const char *value, size_t len);
@@ -18,7 +18,7 @@ local ngx, setmetatable, type, error, tostring = ngx, setmetatable, type, error,
 local ffi_string = ffi.string
 local value = ffi.new("bl_str[1]")
 
-local indices = base.new_tab(0, 32)
+local numbers = base.new_tab(0, 32)
 
 local function lookup(name)
     if type(name) == "number" then
@@ -26,24 +26,25 @@ local function lookup(name)
     elseif type(name) ~= "string" then
         error("bad variable name", 3)
     end
-    local index = C.bl_lua_ffi_var_index(name, #name)
-    if index >= 0 then
-        indices[name] = index
-        return C.bl_lua_ffi_var_get(index, value)
+    local number = C.bl_lua_ffi_var_number(name, #name)
+    if number >= 0 then
+        numbers[name] = number
+        return C.bl_lua_ffi_var_get(number, value)
     end
     return C.bl_lua_ffi_var_get_name(name, #name, value)
 end
 
 local function get(_, name)
-    local index = indices[name]
+    local number = numbers[name]
     local found
-    if index then
-        found = C.bl_lua_ffi_var_get(index, value)
+    if number then
+        found = C.bl_lua_ffi_var_get(number, value)
     else
         found = lookup(name)
     end
     if found == 1 then
-        return ffi_string(value[0].p, value[0].len)
+        local text = ffi_string(value[0].p, value[0].len) -- no tail call: traces can't end in one
+        return text
     elseif found < 0 then
         no_request(2)
     end

@@ -80,13 +80,15 @@ static void set_etag(bl_request *r, bl_str value)
 static void add(bl_request *r, const field *f)
 {
     bl_str value = bl_value_eval(r, f->value);
+    uint32_t hash = bl_header_hash(f->name);
+    bl_header_id id = bl_header_identify(f->name, hash);
 
-    if (bl_str_ieq(f->name, BL_STR("Last-Modified")))
+    if (id == BL_H_LAST_MODIFIED)
         set_last_modified(r, value);
-    else if (bl_str_ieq(f->name, BL_STR("ETag")))
+    else if (id == BL_H_ETAG)
         set_etag(r, value);
     else if (value.len)
-        bl_headers_add(&r->out.headers, r->pool, f->name, value);
+        bl_headers_add_known(&r->out.headers, r->pool, f->name, value, hash, id);
 }
 
 static bool has_trailers(const settings *s, bool usual)

@@ -2,6 +2,7 @@
 #include "http/core_module.h"
 #include "http/error_page.h"
 #include "http/http_log.h"
+#include "http/section.h"
 #include "event/proxy_protocol.h"
 #include "event/tls.h"
 #include "process/stats.h"
@@ -210,6 +211,7 @@ static int make_room(bl_h1 *h)
     }
     char *buf = bl_pool_bytes(h->pool, (size_t)size);
     memcpy(buf, h->pos, partial);
+    h->fields_start = NULL;
     h->scanned = buf + (h->scanned - h->pos);
     h->buf = h->pos = buf;
     h->last = buf + partial;
@@ -245,12 +247,37 @@ static void enter_server(bl_h1 *h, bl_server *server)
     h->conn->log.targets = server->loc->core->error_log;
 }
 
+/* bl_parse_host for a request. Most values are, byte for byte, the one before: what was found then,
+ * if it lay in the value itself, is remembered. */
+static bool parse_host(bl_h1 *h, bl_str value, bl_str *host, int *port)
+{
+    static struct {
+        char value[64];
+        size_t len, host_len;
+        int port;
+    } last;
+
+    if (BL_LIKELY(value.len == last.len && memcmp(value.p, last.value, last.len) == 0)) {
+        *host = bl_str_of(value.p, last.host_len);
+        *port = last.port;
+        return value.len != 0;
+    }
+    if (!bl_parse_host(value, bl_pool_bytes(h->pool, value.len + 1), host, port))
+        return false;
+    if (host->p == value.p && value.len <= sizeof last.value) {
+        memcpy(last.value, value.p, value.len);
+        last.len = value.len;
+        last.host_len = host->len;
+        last.port = *port;
+    }
+    return true;
+}
+
 static bool select_server(bl_h1 *h, bl_str host)
 {
     bl_request *r = h->r;
-    char *lower = bl_pool_bytes(h->pool, host.len + 1);
 
-    if (!bl_parse_host(host, lower, &r->host, &r->host_port)) {
+    if (!parse_host(h, host, &r->host, &r->host_port)) {
         bl_log_write(BL_LOG_INFO, &h->conn->log, 0, "client sent invalid host header");
         return false;
     }
@@ -359,6 +386,7 @@ static int use_field(bl_h1 *h, bl_str line)
         return 400;
     }
     if (BL_UNLIKELY(f.odd)) {
+        h->fields_start = NULL; /* what becomes of it depends on settings */
         bool dropped = f.underscore ? !core->underscores_in_headers && core->ignore_invalid_headers
                                     : core->ignore_invalid_headers;
         if (dropped) {
@@ -512,6 +540,30 @@ static void begin_request(bl_h1 *h)
 
 /* ------------------------------------------------------------- reading */
 
+/* Field lines that came before, in the same words. */
+static bool recall_fields(bl_h1 *h)
+{
+    bl_str rest = bl_str_of(h->pos, (size_t)(h->last - h->pos));
+    int64_t max = h->r->server->core->max_headers;
+
+    if (max > 0 && max < BL_SECTION_FIELDS_MAX)
+        return false; /* they are to be counted */
+    if (!bl_section_recall(&h->r->in, h->pool, rest))
+        return false;
+    h->r->in.text = rest;
+    h->pos = h->scanned = h->last;
+    return true;
+}
+
+/* All field lines have been taken, up to `end`. */
+static void fields_taken(bl_h1 *h, char *end)
+{
+    if (h->fields_start == NULL)
+        return;
+    h->r->in.text = bl_str_of(h->fields_start, (size_t)(end - h->fields_start));
+    bl_section_remember(&h->r->in, h->r->in.text);
+}
+
 /* Takes whole lines off the buffer. >0: the status to refuse with; 0: the head is whole; -1: more.
  */
 static int parse_head(bl_h1 *h)
@@ -537,10 +589,12 @@ static int parse_head(bl_h1 *h)
             if (status)
                 return status;
             h->have_line = true;
+            h->fields_start = h->pos;
             h->conn->log.action = "reading client request headers";
-            if (h->r->http_version == 9)
+            if (h->r->http_version == 9 || recall_fields(h))
                 return 0;
         } else if (line.len == 0) {
+            fields_taken(h, h->pos);
             return 0;
         } else {
             int status = use_field(h, line);

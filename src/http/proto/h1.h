@@ -30,6 +30,7 @@ typedef struct bl_h1 {
     bool have_line;
     bool head_whole;
     uint32_t fields;
+    char *fields_start;       /* of the field lines; NULL: they are not in one piece */
     uint64_t received_before; /* of the connection */
 
     /* the body */

@@ -219,20 +219,48 @@ static size_t fields_size(bl_request *r, bl_str line, bl_str location)
     return size;
 }
 
-static char *put_fixed(char *at, bl_request *r, bl_str line, bl_str location)
+/* The first three lines. */
+static char *put_front(char *at, bl_request *r, bl_str line)
 {
-    bl_response *out = &r->out;
-
     at = PUT(at, "HTTP/1.1 ");
     at = put(at, line);
     at = PUT(at, "\r\n");
-    if (!out->no_server)
+    if (!r->out.no_server)
         at = put_server(at, r->loc->core);
-    if (!out->no_date) {
+    if (!r->out.no_date) {
         at = PUT(at, "Date: ");
         at = put(at, bl_clock_http());
         at = PUT(at, "\r\n");
     }
+    return at;
+}
+
+/* The front of most heads. */
+static bool has_usual_front(const bl_request *r)
+{
+    return r->out.status == 200 && r->out.status_line.len == 0 && !r->out.no_server &&
+           !r->out.no_date && r->loc->core->server_tokens == BL_TOKENS_ON;
+}
+
+/* It is the same for a second. */
+static char *put_usual_front(char *at, bl_request *r)
+{
+    static char front[FIXED_MAX];
+    static size_t len;
+    static time_t second;
+
+    if (second != bl_clock_now.sec) {
+        len = (size_t)(put_front(front, r, bl_status_line(200)) - front);
+        second = bl_clock_now.sec;
+    }
+    return put(at, bl_str_of(front, len));
+}
+
+static char *put_fixed(char *at, bl_request *r, bl_str line, bl_str location)
+{
+    bl_response *out = &r->out;
+
+    at = line.len ? put_front(at, r, line) : put_usual_front(at, r);
     if (out->content_type.len)
         at = put_content_type(at, r);
     if (out->content_length >= 0) {
@@ -262,7 +290,7 @@ bl_status bl_h1_send_head(bl_request *r)
     }
     decide_framing(r);
     r->keepalive = may_keep_alive(r);
-    bl_str line = status_line(r);
+    bl_str line = BL_LIKELY(has_usual_front(r)) ? BL_STR_NONE : status_line(r);
     bl_str location = r->out.location.len ? location_of(r) : BL_STR_NONE;
     size_t size = fields_size(r, line, location);
     if (tail_room(h) < size)

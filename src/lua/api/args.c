@@ -115,70 +115,121 @@ static size_t decode(char *to, bl_str s)
     return (size_t)(to - start);
 }
 
-static void push_decoded(lua_State *L, bl_str s)
-{
-    luaL_Buffer b;
+/* One argument of a query string, still encoded. */
+typedef struct argument {
+    bl_str key, value;
+    bool has_value;                  /* there is a '=' */
+    bool key_encoded, value_encoded; /* there is a '%' or '+' */
+} argument;
 
-    if (s.len <= LUAL_BUFFERSIZE) {
-        luaL_buffinit(L, &b);
-        luaL_addsize(&b, decode(luaL_prepbuffer(&b), s));
-        luaL_pushresult(&b);
-        return;
+/* Takes an argument off the front. Returns where the next begins. */
+static const char *take_argument(const char *at, const char *end, argument *a)
+{
+    static const char marks[256] = {['&'] = 1, ['='] = 1, ['%'] = 1, ['+'] = 1};
+    const char *start = at;
+    bool encoded = false;
+
+    *a = (argument){.has_value = false};
+    for (; at < end; at++) {
+        if (BL_LIKELY(!marks[(unsigned char)*at]))
+            continue;
+        if (*at == '&')
+            break;
+        if (*at != '=') {
+            encoded = true;
+        } else if (!a->has_value) {
+            a->has_value = true;
+            a->key = bl_str_of(start, (size_t)(at - start));
+            a->key_encoded = encoded;
+            encoded = false;
+            start = at + 1;
+        }
     }
-    char *copy = lua_newuserdata(L, s.len);
-    lua_pushlstring(L, copy, decode(copy, s));
-    lua_remove(L, -2);
+    *(a->has_value ? &a->value : &a->key) = bl_str_of(start, (size_t)(at - start));
+    *(a->has_value ? &a->value_encoded : &a->key_encoded) = encoded;
+    return at + 1;
 }
 
-/* table[key] = value, or appends to what is there. Both are on top of the table, and popped. */
-static void add_pair(lua_State *L)
+static void push_text(lua_State *L, bl_str s, bool encoded)
 {
-    lua_pushvalue(L, -2);
-    lua_rawget(L, -4);
-    if (lua_isnil(L, -1)) {
-        lua_pop(L, 1);
-        lua_rawset(L, -3);
+    char small[256] = "", *to;
+
+    if (!encoded) {
+        lua_pushlstring(L, s.p, s.len);
         return;
     }
-    if (!lua_istable(L, -1)) { /* table key value old */
+    to = s.len <= sizeof small ? small : lua_newuserdata(L, s.len);
+    size_t len = decode(to, s);
+    lua_pushlstring(L, to, len);
+    if (to != small)
+        lua_remove(L, -2);
+}
+
+static void push_value(lua_State *L, const argument *a)
+{
+    if (a->has_value)
+        push_text(L, a->value, a->value_encoded);
+    else
+        lua_pushboolean(L, true);
+}
+
+/* Whether the name on top of the table is in it. */
+static bool has_key(lua_State *L)
+{
+    lua_pushvalue(L, -1);
+    lua_rawget(L, -3);
+    bool found = !lua_isnil(L, -1);
+    lua_pop(L, 1);
+    return found;
+}
+
+/* table[key] = value, or appends to what is there: false. The key is on top of the table, and
+ * popped. */
+static bool add_argument(lua_State *L, const argument *a, bool first)
+{
+    if (first || !has_key(L)) {
+        push_value(L, a);
+        lua_rawset(L, -3);
+        return true;
+    }
+    lua_pushvalue(L, -1);
+    lua_rawget(L, -3);
+    if (!lua_istable(L, -1)) { /* table key old */
         lua_createtable(L, 4, 0);
         lua_insert(L, -2);
         lua_rawseti(L, -2, 1);
-        lua_pushvalue(L, -3);
         lua_pushvalue(L, -2);
-        lua_rawset(L, -6);
+        lua_pushvalue(L, -2);
+        lua_rawset(L, -5);
     }
-    lua_insert(L, -2); /* table key list value */
+    push_value(L, a); /* table key list value */
     lua_rawseti(L, -2, (int)lua_objlen(L, -2) + 1);
     lua_pop(L, 2);
+    return false;
 }
 
-bool bl_args_decode(lua_State *L, bl_str text, int max)
+bl_lua_made bl_args_decode(lua_State *L, bl_str text, int max, bool empty)
 {
-    char *at = text.p, *end = text.p + text.len;
+    const char *at = text.p, *end = text.p + text.len;
+    bl_lua_made made = {true, true};
     int count = 0;
+    argument a;
 
     luaL_checkstack(L, 8, "too deep");
     while (at < end) {
-        char *stop = memchr(at, '&', (size_t)(end - at));
-        stop = stop ? stop : end;
-        bl_str pair = bl_str_of(at, (size_t)(stop - at));
-        ssize_t equals = bl_str_chr(pair, '=');
-        bl_str key = equals < 0 ? pair : bl_str_of(pair.p, (size_t)equals);
-        at = stop + 1;
-        if (max && count == max)
-            return false;
+        at = take_argument(at, end, &a);
+        if (max && count == max) {
+            made.whole = false;
+            break;
+        }
         count++;
-        if (key.len == 0)
+        if (a.key.len == 0)
             continue;
-        push_decoded(L, key);
-        if (equals < 0)
-            lua_pushboolean(L, true);
-        else
-            push_decoded(L, bl_str_of(key.p + key.len + 1, pair.len - key.len - 1));
-        add_pair(L);
+        push_text(L, a.key, a.key_encoded);
+        made.flat &= add_argument(L, &a, empty);
+        empty = false;
     }
-    return true;
+    return made;
 }
 
 /* ------------------------------------------------------------- messages */

@@ -17,9 +17,15 @@ bl_str bl_args_from_lua(lua_State *L, int index, bl_pool *pool, const char *func
 /* Encodes a table. */
 bl_str bl_args_encode(lua_State *L, int index, bl_pool *pool);
 
-/* Decodes `text` into the table on top of L: at most `max` arguments (0: all). False: there were
- * more. */
-bool bl_args_decode(lua_State *L, bl_str text, int max);
+/* What a table was made of. */
+typedef struct bl_lua_made {
+    bool whole; /* all that there was is in it */
+    bool flat;  /* no name had several values: there are no lists in it */
+} bl_lua_made;
+
+/* Decodes `text` into the table on top of L, which may be known to be empty: at most `max`
+ * arguments (0: all). */
+bl_lua_made bl_args_decode(lua_State *L, bl_str text, int max, bool empty);
 
 /* `s` with bytes that can't be printed as \xHH, for messages; zero-terminated. */
 bl_str bl_lua_shown(bl_pool *pool, bl_str s);

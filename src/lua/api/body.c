@@ -107,7 +107,7 @@ static int l_get_post_args(lua_State *L)
         return 2;
     }
     lua_newtable(L);
-    if (!bl_body_string(r, &data) || bl_args_decode(L, data, max < 0 ? 0 : (int)max))
+    if (!bl_body_string(r, &data) || bl_args_decode(L, data, max < 0 ? 0 : (int)max, true).whole)
         return 1;
     bl_debug(r->log, "lua hit query args limit %d", (int)max);
     lua_pushliteral(L, "truncated");

@@ -4,6 +4,7 @@
 #include "lua/api/capture.h"
 #include "lua/api/control.h"
 #include "lua/api/events.h"
+#include "lua/api/fields.h"
 #include "lua/api/header.h"
 #include "lua/api/log.h"
 #include "lua/api/misc.h"
@@ -24,6 +25,7 @@ const bl_lua_family bl_lua_families[] = {
     {"arg", bl_lua_open_arg},
     {"log", bl_lua_open_log},
     {"output", bl_lua_open_output},
+    {"fields", bl_lua_open_fields},
     {"header", bl_lua_open_header},
     {"control", bl_lua_open_control},
     {"request", bl_lua_open_request}, /* before body */

@@ -1,22 +1,31 @@
-/* Header fields and arguments of a request as arrays of pairs, for the FFI: what Lua makes tables
- * of in compiled code (lualib/resty/core/request.lua). */
+/* Tables of header fields and of arguments, as ngx.req.get_headers and its relatives return them.
+ *
+ * Making such a table is mostly making strings: Lua hashes each name and value anew, and a browser
+ * sends a dozen. So for each spelling of a field's name is remembered where in the registry its
+ * name in lower case is; and for header sections and query strings that come again, the table made
+ * of the whole (lua/recall.h), of which lualib/resty/core/request.lua gives out clones. */
 #ifndef BL_LUA_API_FIELDS_H
 #define BL_LUA_API_FIELDS_H
 
-#include "core/base.h"
+#include "http/header.h"
 
-/* Declared again in request.lua: keep the two alike. */
-typedef struct bl_lua_pair {
-    const char *key, *value;
-    int key_len;
-    int value_len; /* -1: an argument without "=" */
-    int id;        /* of a header field: bl_header_id, 0 for others */
-} bl_lua_pair;
+#include <lua.h>
 
-/* The request's header fields, names in lower case. Returns their number; -1: there is no request
- * here, or there are more than `max`. */
-int bl_lua_request_fields(bl_lua_pair *to, int max);
-/* The arguments of the URI, decoded. As above. */
-int bl_lua_request_args(bl_lua_pair *to, int max);
+/* For the FFI: the number of the remembered table that stands for the current request's fields, or
+ * its arguments; 0: there is none. */
+int bl_lua_fields_known(void);
+/* -1: there are no arguments. */
+int bl_lua_args_known(void);
+
+/* A table of at most `max` fields (0: all) on top of L; names in lower case unless `raw` (without,
+ * from within Lua only). False: there were more. */
+bool bl_lua_push_fields(lua_State *L, const bl_headers *headers, int max, bool raw);
+/* The same for all of a request's, up to 100; what clients repeat is remembered. */
+bool bl_lua_push_request_fields(lua_State *L, const bl_headers *headers);
+bool bl_lua_push_request_args(lua_State *L, bl_str args);
+/* A pair more for the table on top of L. */
+void bl_lua_add_field(lua_State *L, bl_str name, bl_str value, bool raw);
+
+void bl_lua_open_fields(lua_State *L);
 
 #endif

@@ -1,6 +1,7 @@
 #include "lua/api/header.h"
 #include "core/time.h"
 #include "http/error_page.h"
+#include "lua/api/fields.h"
 #include "lua/ctx.h"
 
 /* ------------------------------------------------------------- fields with places of their own */
@@ -119,15 +120,99 @@ static const special specials[] = {
     {BL_H_TRANSFER_ENCODING, get_transfer, set_transfer},
 };
 
-static const special *special_of(bl_str name)
+static const special *special_of(bl_header_id id)
 {
-    bl_header_id id = bl_header_identify(name, bl_header_hash(name));
-
     for (size_t i = 0; id && i < BL_COUNTOF(specials); i++) {
         if (specials[i].id == id)
             return &specials[i];
     }
     return NULL;
+}
+
+/* ------------------------------------------------------------- names and values without danger */
+
+enum {
+    IN_NAME = 1, /* unsafe there */
+    IN_VALUE = 2,
+};
+
+#define BOTH (IN_NAME | IN_VALUE)
+static const unsigned char unsafe[256] = {
+    ['\0'] = BOTH,   [0x01 ... 0x09] = IN_NAME, ['\n'] = BOTH,
+    ['\r'] = BOTH,   [0x0b ... 0x0c] = IN_NAME, [0x0e ... ' '] = IN_NAME,
+    ['"'] = IN_NAME, ['('] = IN_NAME,           [')'] = IN_NAME,
+    [','] = IN_NAME, ['/'] = IN_NAME,           [':'] = IN_NAME,
+    [';'] = IN_NAME, ['<'] = IN_NAME,           ['='] = IN_NAME,
+    ['>'] = IN_NAME, ['?'] = IN_NAME,           ['@'] = IN_NAME,
+    ['['] = IN_NAME, ['\\'] = IN_NAME,          [']'] = IN_NAME,
+    ['{'] = IN_NAME, ['}'] = IN_NAME,           [0x7f ... 0xff] = IN_NAME,
+};
+#undef BOTH
+
+bl_str bl_lua_safe_field(bl_pool *pool, bl_str s, bool name)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    unsigned char where = name ? IN_NAME : IN_VALUE;
+    size_t count = 0;
+
+    for (size_t i = 0; i < s.len; i++)
+        count += (unsafe[(unsigned char)s.p[i]] & where) != 0;
+    if (BL_LIKELY(count == 0))
+        return s;
+    char *to = bl_pool_bytes(pool, s.len + 2 * count), *at = to;
+    for (size_t i = 0; i < s.len; i++) {
+        if (!(unsafe[(unsigned char)s.p[i]] & where)) {
+            *at++ = s.p[i];
+            continue;
+        }
+        *at++ = '%';
+        *at++ = hex[(unsigned char)s.p[i] >> 4];
+        *at++ = hex[s.p[i] & 15];
+    }
+    return bl_str_of(to, (size_t)(at - to));
+}
+
+/* ------------------------------------------------------------- names that programs use */
+
+/* What is to be known of a name when a field is set. */
+typedef struct field_name {
+    bl_str text; /* without unsafe bytes */
+    uint32_t hash;
+    bl_header_id id;
+    const special *special;
+} field_name;
+
+static field_name name_of(bl_str safe)
+{
+    uint32_t hash = bl_header_hash(safe);
+    bl_header_id id = bl_header_identify(safe, hash);
+
+    return (field_name){safe, hash, id, special_of(id)};
+}
+
+/* Lua knows them by number, for the life of the process. */
+static struct {
+    field_name names[BL_LUA_NAMES_MAX];
+    int count;
+} known;
+
+int bl_lua_ffi_header_name(const char *p, size_t len)
+{
+    bl_pool *pool = bl_pool_new();
+    bl_str text = bl_lua_safe_field(pool, bl_str_of(p, len), true);
+    int i = 0;
+
+    while (i < known.count && !bl_str_eq(known.names[i].text, text))
+        i++;
+    if (i == BL_LUA_NAMES_MAX) {
+        i = -1;
+    } else if (i == known.count) {
+        char *copy = bl_alloc(text.len + 1);
+        memcpy(copy, text.p, text.len);
+        known.names[known.count++] = name_of(bl_str_of(copy, text.len));
+    }
+    bl_pool_free(pool);
+    return i;
 }
 
 /* ------------------------------------------------------------- get, set */
@@ -136,7 +221,7 @@ int bl_lua_ffi_header_get(const char *p, size_t len, bl_str *value)
 {
     bl_request *r = bl_lua_now.request;
     bl_str name = bl_str_of(p, len);
-    const special *s = special_of(name);
+    const special *s = special_of(bl_header_identify(name, bl_header_hash(name)));
     int count = 0;
 
     if (s) {
@@ -150,64 +235,54 @@ int bl_lua_ffi_header_get(const char *p, size_t len, bl_str *value)
     return count;
 }
 
-/* What the server would add by itself is left out when the program has its own, or wants none. */
-static void tell_server(bl_request *r, bl_str name)
-{
-    if (bl_str_ieq(name, BL_STR("Server")))
-        r->out.no_server = true;
-    else if (bl_str_ieq(name, BL_STR("Date")))
-        r->out.no_date = true;
-}
-
 /* False: the value can't be one of this field. */
-static bool set_field(bl_request *r, bl_str name, bl_str value, bool append)
+static bool set_field(bl_request *r, const field_name *name, bl_str value, bool append)
 {
-    const special *s = special_of(name);
-
-    if (value.p)
-        value = bl_pool_str(r->pool, value);
-    if (s && s->id == BL_H_CONTENT_LENGTH && value.len && bl_str_to_int(value) < 0)
+    if (name->id == BL_H_CONTENT_LENGTH && value.len && bl_str_to_int(value) < 0)
         return false;
-    if (s) {
-        s->set(r, value);
+    if (name->special) {
+        name->special->set(r, value);
         return true;
     }
-    tell_server(r, name);
+    /* What the server would add by itself is left out when the program has its own, or wants none.
+     */
+    if (name->id == BL_H_SERVER)
+        r->out.no_server = true;
+    else if (name->id == BL_H_DATE)
+        r->out.no_date = true;
     if (!append)
-        bl_headers_remove(&r->out.headers, name);
+        bl_headers_remove_hashed(&r->out.headers, name->text, name->hash);
     if (value.p)
-        bl_headers_add(&r->out.headers, r->pool, bl_pool_str(r->pool, name), value);
+        bl_headers_add_known(&r->out.headers, r->pool, name->text, value, name->hash, name->id);
     return true;
 }
 
-static bool is_unsafe(char c, bool name)
+static bool may_set(const bl_request *r)
 {
-    if (name)
-        return (unsigned char)c <= ' ' || (unsigned char)c >= 0x80 || c == 0x7f ||
-               strchr("\"(),/:;<=>?@[\\]{}", c);
-    return c == '\r' || c == '\n' || c == '\0';
+    if (BL_UNLIKELY(r == NULL))
+        return false;
+    if (BL_LIKELY(!r->output.begun || bl_lua_now.phase == BL_LUA_HEADER_FILTER))
+        return true;
+    bl_log_write(BL_LOG_ERR, r->log, 0,
+                 "attempt to set ngx.header.HEADER after sending out response headers");
+    return false;
 }
 
-bl_str bl_lua_safe_field(bl_pool *pool, bl_str s, bool name)
+static bl_str safe_copy(bl_pool *pool, const char *value, size_t len)
 {
-    static const char hex[] = "0123456789ABCDEF";
-    size_t unsafe = 0;
+    if (value == NULL)
+        return BL_STR_NONE;
+    return bl_pool_str(pool, bl_lua_safe_field(pool, bl_str_of(value, len), false));
+}
 
-    for (size_t i = 0; i < s.len; i++)
-        unsafe += is_unsafe(s.p[i], name);
-    if (BL_LIKELY(unsafe == 0))
-        return s;
-    char *to = bl_pool_bytes(pool, s.len + 2 * unsafe), *at = to;
-    for (size_t i = 0; i < s.len; i++) {
-        if (!is_unsafe(s.p[i], name)) {
-            *at++ = s.p[i];
-            continue;
-        }
-        *at++ = '%';
-        *at++ = hex[(unsigned char)s.p[i] >> 4];
-        *at++ = hex[s.p[i] & 15];
-    }
-    return bl_str_of(to, (size_t)(at - to));
+BL_HOT int bl_lua_ffi_header_put(int name, const char *value, size_t len, int append)
+{
+    bl_request *r = bl_lua_now.request;
+
+    if (BL_UNLIKELY(!may_set(r)))
+        return r ? 0 : 2;
+    bl_str text = safe_copy(r->pool, value, len);
+    return set_field(r, &known.names[name], text, append) ? 0 : 3;
 }
 
 int bl_lua_ffi_header_set(const char *name, size_t name_len, const char *value, size_t len,
@@ -215,17 +290,11 @@ int bl_lua_ffi_header_set(const char *name, size_t name_len, const char *value, 
 {
     bl_request *r = bl_lua_now.request;
 
-    if (r == NULL)
-        return 2;
-    if (r->output.begun && bl_lua_now.phase != BL_LUA_HEADER_FILTER) {
-        bl_log_write(BL_LOG_ERR, r->log, 0,
-                     "attempt to set ngx.header.HEADER after sending out response headers");
-        return 0;
-    }
-    bl_str text =
-        value == NULL ? BL_STR_NONE : bl_lua_safe_field(r->pool, bl_str_of(value, len), false);
-    bl_str field = bl_lua_safe_field(r->pool, bl_str_of(name, name_len), true);
-    return set_field(r, field, text, append) ? 0 : 3;
+    if (BL_UNLIKELY(!may_set(r)))
+        return r ? 0 : 2;
+    bl_str safe = bl_lua_safe_field(r->pool, bl_str_of(name, name_len), true);
+    field_name n = name_of(bl_pool_str(r->pool, safe));
+    return set_field(r, &n, safe_copy(r->pool, value, len), append) ? 0 : 3;
 }
 
 int bl_lua_ffi_get_status(void)
@@ -283,85 +352,6 @@ void bl_lua_ffi_bypass_if_checks(void)
 
 /* ------------------------------------------------------------- all of them */
 
-/* table[name] = value, or a list of values. */
-void bl_lua_add_header(lua_State *L, bl_str name, bl_str value, bool raw)
-{
-    char lower[256];
-
-    if (!raw && name.len <= sizeof lower) {
-        bl_str_lower(lower, name);
-        name.p = lower;
-    }
-    lua_pushlstring(L, name.p, name.len);
-    lua_pushvalue(L, -1);
-    lua_rawget(L, -3);
-    if (lua_isnil(L, -1)) {
-        lua_pop(L, 1);
-        lua_pushlstring(L, value.p, value.len);
-        lua_rawset(L, -3);
-        return;
-    }
-    if (!lua_istable(L, -1)) { /* table name old */
-        lua_createtable(L, 4, 0);
-        lua_insert(L, -2);
-        lua_rawseti(L, -2, 1);
-        lua_pushvalue(L, -2);
-        lua_pushvalue(L, -2);
-        lua_rawset(L, -5);
-    }
-    lua_pushlstring(L, value.p, value.len);
-    lua_rawseti(L, -2, (int)lua_objlen(L, -2) + 1);
-    lua_pop(L, 2);
-}
-
-/* Look-ups find names in any case, with "_" for "-". */
-static int index_headers(lua_State *L)
-{
-    size_t len;
-    const char *key = lua_tolstring(L, 2, &len);
-    luaL_Buffer b;
-
-    if (key == NULL || len > LUAL_BUFFERSIZE)
-        return 0;
-    luaL_buffinit(L, &b);
-    char *to = luaL_prepbuffer(&b);
-    for (size_t i = 0; i < len; i++)
-        to[i] = key[i] == '_' ? '-' : bl_lower(key[i]);
-    luaL_addsize(&b, len);
-    luaL_pushresult(&b);
-    lua_rawget(L, 1);
-    return 1;
-}
-
-static void set_index(lua_State *L)
-{
-    if (luaL_newmetatable(L, "bulan.headers")) {
-        lua_pushcfunction(L, index_headers);
-        lua_setfield(L, -2, "__index");
-    }
-    lua_setmetatable(L, -2);
-}
-
-bool bl_lua_push_headers(lua_State *L, const bl_headers *headers, int max, bool raw)
-{
-    int count = 0;
-
-    lua_createtable(L, 0, (int)BL_MIN(headers->count, 100u));
-    BL_HEADERS_EACH(h, headers)
-    {
-        if (max && count == max) {
-            if (!raw)
-                set_index(L);
-            return false;
-        }
-        count++;
-        bl_lua_add_header(L, h->name, h->value, raw);
-    }
-    if (!raw)
-        set_index(L);
-    return true;
-}
-
 bool bl_lua_push_response_headers(lua_State *L, bl_request *r, int max, bool raw)
 {
     static const bl_str names[] = {
@@ -370,7 +360,7 @@ bool bl_lua_push_response_headers(lua_State *L, bl_request *r, int max, bool raw
         BL_STR_INIT("Location"),          BL_STR_INIT("Connection"),
         BL_STR_INIT("Transfer-Encoding"),
     };
-    bool whole = bl_lua_push_headers(L, &r->out.headers, max, raw);
+    bool whole = bl_lua_push_fields(L, &r->out.headers, max, raw);
     size_t specials_count = BL_COUNTOF(names) - (r->sub ? 2 : 0); /* the last: of connections */
     int count = (int)BL_MIN(r->out.headers.count, (uint32_t)INT32_MAX);
 
@@ -380,7 +370,7 @@ bool bl_lua_push_response_headers(lua_State *L, bl_request *r, int max, bool raw
             continue;
         if (max && count++ >= max)
             return false;
-        bl_lua_add_header(L, names[i], value, raw);
+        bl_lua_add_field(L, names[i], value, raw);
     }
     return whole;
 }

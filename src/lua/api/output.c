@@ -190,6 +190,16 @@ BL_HOT int bl_lua_ffi_say(const char *text, size_t len, int newline)
     return 0;
 }
 
+int bl_lua_ffi_say_number(double n, int newline)
+{
+    char text[24];
+    uint64_t whole = n >= 1 && n < 1e14 ? (uint64_t)n : 0;
+
+    if (whole == 0 || (double)whole != n)
+        return 1;
+    return bl_lua_ffi_say(text, (size_t)(bl_u64_write(text, whole) - text), newline);
+}
+
 /* ------------------------------------------------------------- the C functions */
 
 static int fail(lua_State *L, const char *error)

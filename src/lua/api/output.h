@@ -27,8 +27,9 @@ bl_status bl_lua_out_head(bl_lua_ctx *ctx);
  * to do it (the buffer is full, the head can't be sent from here, an error is to be raised). */
 int bl_lua_ffi_room(size_t len);
 void bl_lua_ffi_put(const char *text, size_t len);
-/* Both at once. */
+/* Both at once: a text; a number, if it is a whole one that Lua writes digit by digit. */
 int bl_lua_ffi_say(const char *text, size_t len, int newline);
+int bl_lua_ffi_say_number(double n, int newline);
 
 void bl_lua_open_output(lua_State *L);
 

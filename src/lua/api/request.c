@@ -2,6 +2,7 @@
 #include "http/parse.h"
 #include "http/variable.h"
 #include "lua/api/args.h"
+#include "lua/api/fields.h"
 #include "lua/api/header.h"
 #include "lua/ctx.h"
 
@@ -189,12 +190,18 @@ static int l_get_uri_args(lua_State *L)
 {
     bl_request *r = bl_lua_request(L, BL_LUA_REAL);
     int max = limit_at(L, 1);
+    bool whole;
 
-    if (lua_istable(L, 2))
+    if (lua_istable(L, 2)) {
         lua_pushvalue(L, 2);
-    else
-        lua_createtable(L, 0, r->args.len ? 4 : 0);
-    if (bl_args_decode(L, r->args, max))
+        whole = bl_args_decode(L, r->args, max, false).whole;
+    } else if (max == BL_ARGS_MAX) {
+        whole = bl_lua_push_request_args(L, r->args);
+    } else {
+        lua_newtable(L);
+        whole = bl_args_decode(L, r->args, max, true).whole;
+    }
+    if (whole)
         return 1;
     bl_debug(r->log, "lua hit query args limit %d", max);
     lua_pushliteral(L, "truncated");
@@ -207,8 +214,10 @@ static int l_get_headers(lua_State *L)
 {
     bl_request *r = bl_lua_request(L, BL_LUA_REAL);
     int max = limit_at(L, 1);
+    bool raw = lua_toboolean(L, 2);
 
-    if (bl_lua_push_headers(L, &r->in, max, lua_toboolean(L, 2)))
+    if (max == BL_ARGS_MAX && !raw ? bl_lua_push_request_fields(L, &r->in)
+                                   : bl_lua_push_fields(L, &r->in, max, raw))
         return 1;
     bl_debug(r->log, "lua exceeding request header limit %u > %d", r->in.count, max);
     lua_pushliteral(L, "truncated");

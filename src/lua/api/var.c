@@ -16,21 +16,21 @@ static bool lowered(const char *name, size_t len, char *to, bl_str *lower)
     return true;
 }
 
-int bl_lua_ffi_var_index(const char *name, size_t len)
+int bl_lua_ffi_var_number(const char *name, size_t len)
 {
     char bytes[NAME_MAX_LEN];
     bl_str lower;
 
     if (bl_lua_now.request == NULL || !lowered(name, len, bytes, &lower))
         return -1;
-    return bl_var_find(bl_lua_now.request->http, lower);
+    return bl_var_number(bl_lua_now.request->http, lower);
 }
 
-BL_HOT int bl_lua_ffi_var_get(int index, bl_str *value)
+BL_HOT int bl_lua_ffi_var_get(int number, bl_str *value)
 {
     if (BL_UNLIKELY(bl_lua_now.request == NULL))
         return -1;
-    return bl_var_get(bl_lua_now.request, index, value);
+    return bl_var_get_numbered(bl_lua_now.request, number, value);
 }
 
 int bl_lua_ffi_var_get_name(const char *name, size_t len, bl_str *value)
