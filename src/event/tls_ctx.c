@@ -1,12 +1,10 @@
 #include "event/tls_ctx.h"
 #include "event/tls_error.h"
-#include "os/slurp.h"
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
 enum {
-    STAPLE_MAX = 64 * 1024,
     RECORD_MAX = 16 * 1024,
     RECORD_MIN = 512,
 };
@@ -160,36 +158,6 @@ static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *o
     return SSL_TLSEXT_ERR_OK;
 }
 
-bool bl_tls_staple(bl_conn *c, bl_str response)
-{
-    unsigned char *copy = OPENSSL_memdup(response.p, response.len);
-
-    return copy && SSL_set_tlsext_status_ocsp_resp(c->tls->ssl, copy, (long)response.len) == 1;
-}
-
-static int staple(SSL *ssl, void *unused BL_UNUSED)
-{
-    bl_conn *c = bl_tls_conn(ssl);
-    bl_str response = c->tls->server->staple;
-    const unsigned char *set;
-
-    if (SSL_get_tlsext_status_ocsp_resp(ssl, &set) > 0)
-        return SSL_TLSEXT_ERR_OK; /* by a hook */
-    return response.len && bl_tls_staple(c, response) ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
-}
-
-static bool read_staple(bl_conf *cf, const bl_conf_node *node, bl_tls_server *server,
-                        const bl_tls_settings *s)
-{
-    bl_str path = bl_conf_path(cf, s->stapling_file, true);
-    int error = bl_slurp(cf->pool, path.p, STAPLE_MAX, &server->staple);
-
-    if (error == 0)
-        return true;
-    return bl_conf_error(cf, node, 0, "reading \"%.*s\" failed (%d: %s)", BL_STR_ARG(path), error,
-                         strerror(error));
-}
-
 static bool set_groups(bl_conf *cf, const bl_conf_node *node, bl_tls_server *server, bl_str curve)
 {
     if (curve.len == 0 || bl_str_eq(curve, BL_STR("auto")))
@@ -223,7 +191,7 @@ bl_tls_server *bl_tls_server_new(bl_conf *cf, const bl_conf_node *node, const bl
                         SSL_OP_NO_RENEGOTIATION | SSL_OP_SINGLE_DH_USE | SSL_OP_SINGLE_ECDH_USE);
     SSL_CTX_set_client_hello_cb(ctx, bl_tls_on_hello, NULL);
     SSL_CTX_set_cert_cb(ctx, bl_tls_on_certificate, NULL);
-    SSL_CTX_set_tlsext_status_cb(ctx, staple);
+    SSL_CTX_set_tlsext_status_cb(ctx, bl_tls_staple_callback);
     if (s->prefer_server_ciphers)
         SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE);
     if (s->verify)
@@ -233,7 +201,7 @@ bl_tls_server *bl_tls_server_new(bl_conf *cf, const bl_conf_node *node, const bl
     if (s->early_data)
         set_early_data(ctx);
     bool ok = set_groups(cf, node, server, s->curve) && bl_tls_session_setup(cf, node, server, s) &&
-              (s->stapling_file.len == 0 || read_staple(cf, node, server, s)) &&
+              bl_tls_staple_setup(cf, node, server, s) && bl_tls_ocsp_setup(cf, node, server, s) &&
               run_commands(cf, node, ctx, s->conf_commands);
     return ok ? server : NULL;
 }
