@@ -10,6 +10,7 @@
  *   tls_session.c  session caches and ticket keys, shared by the workers
  *   tls_ocsp.c     are clients' certificates revoked? (ocsp.c asks)
  *   tls_staple.c   OCSP responses about our own certificates
+ *   tls_reuse.c    sessions of our own connections
  *   tls_error.c    OpenSSL's errors in the log
  */
 #ifndef BL_EVENT_TLS_H

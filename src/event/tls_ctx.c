@@ -1,5 +1,6 @@
 #include "event/tls_ctx.h"
 #include "event/tls_error.h"
+#include "event/tls_reuse.h"
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
@@ -214,6 +215,7 @@ bl_tls_client *bl_tls_client_new(bl_conf *cf, const bl_conf_node *node, const bl
 
     client->ctx = ctx_new(cf, node, TLS_client_method(), s);
     client->verify = s->verify;
+    client->reuse = bl_tls_reuse_new(cf->pool);
     if (client->ctx == NULL)
         return NULL;
     SSL_CTX_set_cert_verify_callback(client->ctx, bl_tls_on_verify, NULL);

@@ -29,6 +29,7 @@ struct bl_tls_server {
 
 struct bl_tls_client {
     SSL_CTX *ctx;
+    struct bl_tls_reuse *reuse;
     bool verify;
 };
 

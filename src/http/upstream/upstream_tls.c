@@ -1,4 +1,5 @@
 #include "http/upstream/upstream_tls.h"
+#include "event/tls_reuse.h"
 #include "http/upstream/upstream.h"
 
 /* The name without a port: for SNI and for the certificate. */
@@ -32,7 +33,8 @@ void bl_upstream_tls_begin(bl_upstream *u, void (*done)(bl_conn *c, bool ok))
 {
     const bl_upstream_tls *tls = u->conf->tls;
     bl_str name = bl_upstream_tls_name(u);
-    SSL_SESSION *session = tls->session_reuse ? u->choice.peer->tls_session : NULL;
+    SSL_SESSION *session =
+        tls->session_reuse ? bl_tls_reuse_get(tls->client, &u->choice.peer->addr, name) : NULL;
 
     bl_conn *c = u->link->conn;
     if (!bl_tls_prepare(c, tls->client, done)) {
@@ -55,23 +57,14 @@ bool bl_upstream_tls_verified(bl_upstream *u)
     return false;
 }
 
-/* Peers of one request's own have nobody to keep it for. */
 void bl_upstream_tls_save(bl_upstream *u)
 {
+    const bl_upstream_tls *tls = u->conf->tls;
     bl_conn *c = u->link->conn;
 
-    if (u->group == NULL || !u->conf->tls->session_reuse || u->choice.peer == NULL ||
-        c->tls == NULL)
+    if (!tls->session_reuse || u->choice.peer == NULL || c->tls == NULL)
         return;
     SSL_SESSION *session = SSL_get1_session(c->tls->ssl);
-    if (session == NULL)
-        return;
-    bl_upstream_tls_forget(u->choice.peer);
-    u->choice.peer->tls_session = session;
-}
-
-void bl_upstream_tls_forget(bl_peer *peer)
-{
-    SSL_SESSION_free(peer->tls_session);
-    peer->tls_session = NULL;
+    if (session)
+        bl_tls_reuse_put(tls->client, &u->choice.peer->addr, bl_upstream_tls_name(u), session);
 }
