@@ -211,6 +211,8 @@ typedef struct bl_tls_pair bl_tls_pair; /* a certificate with its chain and key 
 bl_tls_pair *bl_tls_pair_load(bl_str certificate, bl_str key, const bl_array *passwords,
                               const char **error);
 void bl_tls_pair_free(bl_tls_pair *pair);
+/* Was a password needed for the key? */
+bool bl_tls_pair_was_locked(const bl_tls_pair *pair);
 /* The connection presents it, beside those it has. NULL or an error as above. */
 const char *bl_tls_pair_use(bl_conn *c, bl_tls_pair *pair);
 

@@ -19,6 +19,7 @@ struct bl_tls_pair {
     X509 *certificate;
     STACK_OF(X509) * chain;
     EVP_PKEY *key;
+    bool locked;
 };
 
 /* ------------------------------------------------------------- sources */
@@ -68,12 +69,15 @@ static bool read_chain(BIO *bio, X509 **first, STACK_OF(X509) * *chain)
 
 /* ------------------------------------------------------------- keys */
 
+static bool password_given; /* to the key that was read last */
+
 static int give_password(char *to, int size, int writing BL_UNUSED, void *data)
 {
     const bl_str *password = data;
 
     if (password == NULL || password->len > (size_t)size)
         return -1;
+    password_given = true;
     memcpy(to, password->p, password->len);
     return (int)password->len;
 }
@@ -118,6 +122,7 @@ static EVP_PKEY *key_load(bl_str source, const bl_array *passwords)
 {
     EVP_PKEY *key = NULL;
 
+    password_given = false;
     if (bl_array_count(passwords) == 0)
         return key_once(source, NULL);
     for (uint32_t i = 0; key == NULL && i < bl_array_count(passwords); i++)
@@ -159,10 +164,16 @@ bl_tls_pair *bl_tls_pair_load(bl_str certificate, bl_str key, const bl_array *pa
             bl_tls_error_message("cannot load certificate key \"%.*s\":", BL_STR_ARG(shown(key)));
     else {
         ERR_clear_error();
+        pair->locked = password_given;
         return pair;
     }
     bl_tls_pair_free(pair);
     return NULL;
+}
+
+bool bl_tls_pair_was_locked(const bl_tls_pair *pair)
+{
+    return pair->locked;
 }
 
 const char *bl_tls_pair_use(bl_conn *c, bl_tls_pair *pair)

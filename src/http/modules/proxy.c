@@ -1,5 +1,5 @@
 #include "http/modules/proxy.h"
-#include "http/upstream/store.h"
+#include "event/tls_cache.h"
 #include "http/variable.h"
 #include "http/version.h"
 
@@ -95,6 +95,20 @@ static bool read_ssl_command(bl_conf *cf, const bl_directive *d, const bl_conf_n
 
 static const bl_type type_pairs = {"name value", sizeof(bl_array *), read_ssl_command};
 
+static bool has_variables(bl_str path)
+{
+    return !bl_str_starts(path, BL_STR("data:")) && bl_str_chr(path, '$') >= 0;
+}
+
+static bool read_certificate_cache(bl_conf *cf, const bl_directive *d BL_UNUSED,
+                                   const bl_conf_node *node, void *field)
+{
+    return bl_tls_cache_read(cf, node, field);
+}
+
+static const bl_type type_cache = {"off | max=N [inactive=time] [valid=time]",
+                                   sizeof(struct bl_tls_cache *), read_certificate_cache};
+
 /* One path for what the settings take several of. */
 static bool read_path(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_conf_node *node,
                       void *field)
@@ -103,9 +117,10 @@ static bool read_path(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_con
     bl_str path = bl_conf_arg(node, 1);
 
     if (path.len)
-        *(bl_str *)bl_array_push(paths) = bl_str_starts(path, BL_STR("data:"))
-                                              ? bl_pool_str(cf->pool, path)
-                                              : bl_conf_path(cf, path, true);
+        *(bl_str *)bl_array_push(paths) =
+            bl_str_starts(path, BL_STR("data:")) || has_variables(path)
+                ? bl_pool_str(cf->pool, path)
+                : bl_conf_path(cf, path, true);
     *(bl_array **)field = paths;
     return true;
 }
@@ -163,8 +178,6 @@ static const bl_directive directives[] = {
     {"proxy_max_temp_file_size", BL_IN_HSL, BL_TAKE1, &bl_type_size, UP(max_temp_file_size), "1024m"},
     {"proxy_temp_file_write_size", BL_IN_HSL, BL_TAKE1, &bl_type_size, UP(temp_file_write_size), "8k"},
     {"proxy_temp_path", BL_IN_HSL, BL_TAKE1234, &bl_type_temp_path, UP(temp_path), "proxy_temp"},
-    {"proxy_store", BL_IN_HSL, BL_TAKE1, &bl_type_store, UP(store), "off"},
-    {"proxy_store_access", BL_IN_HSL, BL_TAKE123, &bl_type_store_access, UP(store_access), "user:rw"},
     {"proxy_limit_rate", BL_IN_HSL, BL_TAKE1, &bl_type_value, UP(limit_rate)},
     {"proxy_next_upstream", BL_IN_HSL, BL_TAKE_1MORE, &bl_type_bits, UP(next_upstream), "error timeout", .arg = next_words},
     {"proxy_next_upstream_tries", BL_IN_HSL, BL_TAKE1, &bl_type_num, UP(next_upstream_tries), "0"},
@@ -183,6 +196,7 @@ static const bl_directive directives[] = {
     {"proxy_ssl_crl", BL_IN_HSL, BL_TAKE1, &type_file, TLS(settings.crl)},
     {"proxy_ssl_certificate", BL_IN_HSL, BL_TAKE1, &type_path, TLS(settings.certificates)},
     {"proxy_ssl_certificate_key", BL_IN_HSL, BL_TAKE1, &type_path, TLS(settings.certificate_keys)},
+    {"proxy_ssl_certificate_cache", BL_IN_HSL, BL_TAKE123, &type_cache, TLS(cache)},
     {"proxy_ssl_password_file", BL_IN_HSL, BL_TAKE1, &bl_tls_passwords, TLS(settings.passwords)},
     {"proxy_ssl_conf_command", BL_IN_HSL, BL_TAKE2 | BL_REPEATS, &type_pairs, TLS(settings.conf_commands)},
     {0},
@@ -212,6 +226,23 @@ static bool same_tls(const bl_upstream_tls *a, const bl_upstream_tls *b)
     return memcmp(&a->settings, &b->settings, sizeof a->settings) == 0;
 }
 
+/* Takes a certificate whose path has variables out of `fixed`, for upstream_tls.c to load. */
+static bool take_late(bl_conf *cf, bl_proxy_location *conf, bl_tls_settings *fixed)
+{
+    const bl_conf_node *node = conf->target->node;
+
+    if (bl_array_count(fixed->certificates) == 0 || bl_array_count(fixed->certificate_keys) == 0)
+        return true;
+    bl_str certificate = *(bl_str *)bl_array_at(fixed->certificates, 0);
+    bl_str key = *(bl_str *)bl_array_at(fixed->certificate_keys, 0);
+    if (!has_variables(certificate) && !has_variables(key))
+        return true;
+    fixed->certificates = fixed->certificate_keys = NULL;
+    conf->tls.certificate = bl_value_compile(cf, node, 0, certificate);
+    conf->tls.key = bl_value_compile(cf, node, 0, key);
+    return conf->tls.certificate && conf->tls.key;
+}
+
 static bool make_tls_client(bl_conf *cf, const bl_proxy_location *outer, bl_proxy_location *conf)
 {
     if (!conf->target->tls && conf->target->url == NULL)
@@ -223,11 +254,14 @@ static bool make_tls_client(bl_conf *cf, const bl_proxy_location *outer, bl_prox
         if (conf->tls.name == NULL)
             return false;
     }
+    bl_tls_settings fixed = conf->tls.settings;
+    if (!take_late(cf, conf, &fixed))
+        return false;
     if (outer && outer->tls.client && same_tls(&outer->tls, &conf->tls)) {
         conf->tls.client = outer->tls.client;
         return true;
     }
-    conf->tls.client = bl_tls_client_new(cf, conf->target->node, &conf->tls.settings);
+    conf->tls.client = bl_tls_client_new(cf, conf->target->node, &fixed);
     return conf->tls.client != NULL;
 }
 

@@ -1,4 +1,5 @@
 #include "http/upstream/upstream_tls.h"
+#include "event/tls_cache.h"
 #include "event/tls_reuse.h"
 #include "http/upstream/upstream.h"
 
@@ -29,7 +30,37 @@ static bool may_be_asked_for(bl_str name)
     return name.len != 0 && name.p[0] != '[' && !bl_addr_parse_ip(name, &addr);
 }
 
-void bl_upstream_tls_begin(bl_upstream *u, void (*done)(bl_conn *c, bool ok))
+static bl_str absolute(bl_request *r, bl_value *value)
+{
+    bl_str path = bl_value_eval(r, value);
+    const bl_str parts[] = {r->http->generation->conf_prefix, path};
+
+    if (path.len == 0 || path.p[0] == '/' || bl_str_starts(path, BL_STR("data:")))
+        return path;
+    return bl_pool_concat(r->pool, parts, 2);
+}
+
+/* A certificate whose path has variables; an empty one is none. */
+static bool present(bl_upstream *u)
+{
+    const bl_upstream_tls *tls = u->conf->tls;
+    const char *error = NULL;
+
+    if (tls->certificate == NULL)
+        return true;
+    bl_str certificate = absolute(u->r, tls->certificate), key = absolute(u->r, tls->key);
+    if (certificate.len == 0)
+        return true;
+    bl_tls_pair *pair =
+        bl_tls_cache_get(tls->cache, certificate, key, tls->settings.passwords, &error);
+    if (pair)
+        error = bl_tls_pair_use(u->link->conn, pair);
+    if (error)
+        bl_log_write(BL_LOG_ERR, u->r->log, 0, "%s", error);
+    return error == NULL;
+}
+
+bool bl_upstream_tls_begin(bl_upstream *u, void (*done)(bl_conn *c, bool ok))
 {
     const bl_upstream_tls *tls = u->conf->tls;
     bl_str name = bl_upstream_tls_name(u);
@@ -39,11 +70,14 @@ void bl_upstream_tls_begin(bl_upstream *u, void (*done)(bl_conn *c, bool ok))
     bl_conn *c = u->link->conn;
     if (!bl_tls_prepare(c, tls->client, done)) {
         done(c, false);
-        return;
+        return true;
     }
+    if (!present(u))
+        return false;
     if (u->r->loc->upstream_tls)
         u->r->loc->upstream_tls(u);
     bl_tls_begin(c, tls->server_name && may_be_asked_for(name) ? name : BL_STR_NONE, session);
+    return true;
 }
 
 bool bl_upstream_tls_verified(bl_upstream *u)

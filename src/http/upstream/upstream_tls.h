@@ -12,13 +12,14 @@ struct bl_peer;
 typedef struct bl_upstream_tls {
     bl_tls_settings settings;
     bl_value *name;
-    bl_array *certificates, *certificate_keys; /* bl_value *, when they have variables */
+    bl_value *certificate, *key; /* paths with variables: loaded for each handshake; or NULL */
+    struct bl_tls_cache *cache;  /* of these */
     int server_name, verify, session_reuse;
     bl_tls_client *client;
 } bl_upstream_tls;
 
-/* The handshake on u->link. */
-void bl_upstream_tls_begin(struct bl_upstream *u, void (*done)(bl_conn *c, bool ok));
+/* The handshake on u->link. False: our own certificate could not be loaded (logged). */
+bool bl_upstream_tls_begin(struct bl_upstream *u, void (*done)(bl_conn *c, bool ok));
 /* After it: is the peer who it should be? False: logged. */
 bool bl_upstream_tls_verified(struct bl_upstream *u);
 /* Keeps the session for the next connection to the same peer. */
