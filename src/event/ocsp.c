@@ -132,8 +132,9 @@ static void finish(bl_ocsp *ask, int status)
 
 static void fail(bl_ocsp *ask, int err, const char *why)
 {
-    bl_log_write(BL_LOG_ERR, ask->log, err, "%s while requesting certificate status, responder: %.*s",
-                 why, BL_STR_ARG(ask->host));
+    bl_log_write(BL_LOG_ERR, ask->log, err,
+                 "%s while requesting certificate status, responder: %.*s", why,
+                 BL_STR_ARG(ask->host));
     finish(ask, -1);
 }
 

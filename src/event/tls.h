@@ -48,16 +48,16 @@ struct bl_tls {
     bool in_early_data; /* bytes may be replays: the handshake is not over (RFC 8446 section 8) */
     void (*done)(bl_conn *c, bool ok);
     bl_tls_select_fn select;
-    void *data;                    /* of hooks … */
-    void (*forget)(void *data);    /* … and its end, with the connection's; NULL: it needs none */
-    SSL_SESSION *given;            /* by a hook of BL_TLS_AT_SESSION, to be resumed */
-    int verify_result;             /* of the peer's certificate, for hooks of BL_TLS_AT_VERIFY */
-    const char *revocation;        /* why ssl_ocsp finds fault with it; NULL: it does not */
-    X509 *unverified;              /* that certificate, while they run */
+    void *data;                 /* of hooks … */
+    void (*forget)(void *data); /* … and its end, with the connection's; NULL: it needs none */
+    SSL_SESSION *given;         /* by a hook of BL_TLS_AT_SESSION, to be resumed */
+    int verify_result;          /* of the peer's certificate, for hooks of BL_TLS_AT_VERIFY */
+    const char *revocation;     /* why ssl_ocsp finds fault with it; NULL: it does not */
+    X509 *unverified;           /* that certificate, while they run */
 
     /* The rest is this room's. */
-    struct bl_tls_ocsp *ocsp; /* the client's certificates are being asked for */
-    const char *action; /* the log's, before the handshake */
+    struct bl_tls_ocsp *ocsp;       /* the client's certificates are being asked for */
+    const char *action;             /* the log's, before the handshake */
     bl_tls_hook *own[BL_TLS_HOOKS]; /* of this connection alone */
     unsigned asked;                 /* bits: stages whose hooks have all answered */
     bl_tls_hook *hook;              /* being asked */
@@ -121,7 +121,7 @@ typedef struct bl_tls_settings {
     int prefer_server_ciphers, session_tickets, early_data, stapling;
     bl_str stapling_file, stapling_responder;
     int stapling_verify;
-    int ocsp; /* BL_TLS_OCSP_… */
+    int ocsp;                          /* BL_TLS_OCSP_… */
     bl_str ocsp_responder, ocsp_cache; /* URL; "off", "shared:name:size" */
     bl_str session_cache;          /* "off", "none", "builtin[:N]", "shared:name:size", the last two
                                       also together, with a space between */

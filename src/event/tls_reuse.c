@@ -101,8 +101,7 @@ SSL_SESSION *bl_tls_reuse_get(bl_tls_client *client, const bl_addr *addr, bl_str
     return e ? e->session : NULL;
 }
 
-void bl_tls_reuse_put(bl_tls_client *client, const bl_addr *addr, bl_str name,
-                      SSL_SESSION *session)
+void bl_tls_reuse_put(bl_tls_client *client, const bl_addr *addr, bl_str name, SSL_SESSION *session)
 {
     uint32_t hash = hash_of(addr, name);
     entry *e = find(client->reuse, hash, addr, name);

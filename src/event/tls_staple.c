@@ -219,9 +219,8 @@ bool bl_tls_staple_setup(bl_conf *cf, const bl_conf_node *node, bl_tls_server *s
         return read_staple(cf, node, server, s);
     if (!s->stapling)
         return true;
-    const char *error = s->stapling_responder.len
-                            ? bl_ocsp_url(s->stapling_responder, &host, &port, &path)
-                            : NULL;
+    const char *error =
+        s->stapling_responder.len ? bl_ocsp_url(s->stapling_responder, &host, &port, &path) : NULL;
     if (error) {
         ignored(cf, node, error);
         return true;

@@ -108,10 +108,8 @@ static const bl_conf_word_value verify_words[] = {{"off", VERIFY_OFF},
                                                   {"optional_no_ca", VERIFY_OPTIONAL_NO_CA},
                                                   {NULL, 0}};
 
-static const bl_conf_word_value ocsp_words[] = {{"off", BL_TLS_OCSP_OFF},
-                                                {"on", BL_TLS_OCSP_ON},
-                                                {"leaf", BL_TLS_OCSP_LEAF},
-                                                {NULL, 0}};
+static const bl_conf_word_value ocsp_words[] = {
+    {"off", BL_TLS_OCSP_OFF}, {"on", BL_TLS_OCSP_ON}, {"leaf", BL_TLS_OCSP_LEAF}, {NULL, 0}};
 
 static const bl_type type_certificate = {"file", sizeof(bl_array *), read_certificate};
 static const bl_type type_session_cache = {"off | none | [builtin[:size]] [shared:name:size]",
