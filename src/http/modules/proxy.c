@@ -1,5 +1,6 @@
 #include "http/modules/proxy.h"
 #include "event/tls_cache.h"
+#include "http/upstream/store.h"
 #include "http/variable.h"
 #include "http/version.h"
 
@@ -178,6 +179,8 @@ static const bl_directive directives[] = {
     {"proxy_max_temp_file_size", BL_IN_HSL, BL_TAKE1, &bl_type_size, UP(max_temp_file_size), "1024m"},
     {"proxy_temp_file_write_size", BL_IN_HSL, BL_TAKE1, &bl_type_size, UP(temp_file_write_size), "8k"},
     {"proxy_temp_path", BL_IN_HSL, BL_TAKE1234, &bl_type_temp_path, UP(temp_path), "proxy_temp"},
+    {"proxy_store", BL_IN_HSL, BL_TAKE1, &bl_type_store, UP(store), "off"},
+    {"proxy_store_access", BL_IN_HSL, BL_TAKE123, &bl_type_store_access, UP(store_access), "user:rw"},
     {"proxy_limit_rate", BL_IN_HSL, BL_TAKE1, &bl_type_value, UP(limit_rate)},
     {"proxy_next_upstream", BL_IN_HSL, BL_TAKE_1MORE, &bl_type_bits, UP(next_upstream), "error timeout", .arg = next_words},
     {"proxy_next_upstream_tries", BL_IN_HSL, BL_TAKE1, &bl_type_num, UP(next_upstream_tries), "0"},

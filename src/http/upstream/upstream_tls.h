@@ -7,7 +7,6 @@
 #include "http/value.h"
 
 struct bl_upstream;
-struct bl_peer;
 
 typedef struct bl_upstream_tls {
     bl_tls_settings settings;
@@ -24,8 +23,6 @@ bool bl_upstream_tls_begin(struct bl_upstream *u, void (*done)(bl_conn *c, bool 
 bool bl_upstream_tls_verified(struct bl_upstream *u);
 /* Keeps the session for the next connection to the same peer. */
 void bl_upstream_tls_save(struct bl_upstream *u);
-/* The peer is no more: neither is its session. */
-void bl_upstream_tls_forget(struct bl_peer *peer);
 /* What a kept connection must agree in. */
 bl_str bl_upstream_tls_name(struct bl_upstream *u);
 
