@@ -6,6 +6,7 @@
  *   tls_io.c       the transport: reading, sending, closing
  *   tls_bio.c      between OpenSSL and the socket: what it writes is staged and sent as one
  *   tls_ctx.c      settings to SSL_CTX
+ *   tls_source.c   the files that PEM texts come from
  *   tls_cert.c     certificates, keys, passwords, from files and from data
  *   tls_session.c  session caches and ticket keys, shared by the workers
  *   tls_ocsp.c     are clients' certificates revoked? (ocsp.c asks)
@@ -131,6 +132,7 @@ typedef struct bl_tls_settings {
     int64_t buffer_size;           /* bytes of a record; 0: as large as may be */
     bool reject_handshake;
     bl_str alpn;    /* wire form; empty: none */
+    bl_open_file *key_log; /* secrets are written there, for debuggers; NULL: none */
     bl_str context; /* sessions are good for servers with the same context (and certificates) */
 } bl_tls_settings;
 
@@ -156,6 +158,9 @@ bl_tls_client *bl_tls_client_new(bl_conf *cf, const bl_conf_node *node,
                                  const bl_tls_settings *settings);
 SSL_CTX *bl_tls_server_ctx(bl_tls_server *server);
 SSL_CTX *bl_tls_client_ctx(bl_tls_client *client);
+
+/* The type of ssl_key_log and its sisters: a bl_open_file *. */
+extern const bl_type bl_tls_key_log;
 
 /* The type of ssl_password_file and its sisters: a bl_array * of bl_str, one for each line. */
 extern const bl_type bl_tls_passwords;

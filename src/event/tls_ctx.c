@@ -4,6 +4,7 @@
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
+#include <unistd.h>
 
 enum {
     RECORD_MAX = 16 * 1024,
@@ -110,6 +111,48 @@ static void set_record_size(SSL_CTX *ctx, int64_t size)
         SSL_CTX_set_max_send_fragment(ctx, BL_MAX((long)size, (long)RECORD_MIN));
 }
 
+static bool read_key_log(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_conf_node *node,
+                         void *field)
+{
+    bl_open_file **file = field;
+
+    *file = bl_conf_open_file(cf, bl_conf_path(cf, bl_conf_arg(node, 1), true));
+    return *file != NULL;
+}
+
+const bl_type bl_tls_key_log = {"file", sizeof(bl_open_file *), read_key_log};
+
+static int key_log_slot(void)
+{
+    static int slot = -1;
+
+    if (slot < 0)
+        slot = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+    return slot;
+}
+
+static void write_key(const SSL *ssl, const char *line)
+{
+    const bl_open_file *file = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), key_log_slot());
+    char text[1024];
+    size_t len = strlen(line);
+
+    if (file == NULL || len >= sizeof text)
+        return;
+    memcpy(text, line, len);
+    text[len] = '\n';
+    if (write(file->fd, text, len + 1) < 0)
+        bl_log_write(BL_LOG_ALERT, &bl_log_process, 0, "a line of the TLS key log was lost");
+}
+
+static void set_key_log(SSL_CTX *ctx, bl_open_file *file)
+{
+    if (file == NULL)
+        return;
+    SSL_CTX_set_ex_data(ctx, key_log_slot(), file);
+    SSL_CTX_set_keylog_callback(ctx, write_key);
+}
+
 static void free_ctx(void *ctx)
 {
     SSL_CTX_free(ctx);
@@ -132,6 +175,7 @@ static SSL_CTX *ctx_new(bl_conf *cf, const bl_conf_node *node, const SSL_METHOD 
     SSL_CTX_set_read_ahead(ctx, 1);
     set_protocols(ctx, s->protocols ? s->protocols : BL_TLS_V1_2 | BL_TLS_V1_3);
     set_record_size(ctx, s->buffer_size);
+    set_key_log(ctx, s->key_log);
     if (s->ciphers.len && !SSL_CTX_set_cipher_list(ctx, bl_pool_cstr(cf->pool, s->ciphers))) {
         bl_tls_error_report(cf, node, "SSL_CTX_set_cipher_list(\"%.*s\") failed",
                             BL_STR_ARG(s->ciphers));

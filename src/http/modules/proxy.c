@@ -200,6 +200,7 @@ static const bl_directive directives[] = {
     {"proxy_ssl_certificate", BL_IN_HSL, BL_TAKE1, &type_path, TLS(settings.certificates)},
     {"proxy_ssl_certificate_key", BL_IN_HSL, BL_TAKE1, &type_path, TLS(settings.certificate_keys)},
     {"proxy_ssl_certificate_cache", BL_IN_HSL, BL_TAKE123, &type_cache, TLS(cache)},
+    {"proxy_ssl_key_log", BL_IN_HSL, BL_TAKE1, &bl_tls_key_log, TLS(settings.key_log)},
     {"proxy_ssl_password_file", BL_IN_HSL, BL_TAKE1, &bl_tls_passwords, TLS(settings.passwords)},
     {"proxy_ssl_conf_command", BL_IN_HSL, BL_TAKE2 | BL_REPEATS, &type_pairs, TLS(settings.conf_commands)},
     {0},

@@ -153,6 +153,7 @@ static const bl_directive directives[] = {
     {"ssl_ocsp_cache", WHERE, BL_TAKE1, &bl_type_str, TLS(ocsp_cache), "off"},
     {"ssl_early_data", WHERE, BL_TAKE_FLAG, &bl_type_flag, TLS(early_data), "off"},
     {"ssl_conf_command", WHERE, BL_TAKE2 | BL_REPEATS, &bl_type_strs, TLS(conf_commands)},
+    {"ssl_key_log", WHERE, BL_TAKE1, &bl_tls_key_log, TLS(key_log)},
     {"ssl_reject_handshake", WHERE, BL_TAKE_FLAG, &bl_type_flag, SRV(reject), "off"},
     {0},
 };
