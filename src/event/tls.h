@@ -131,7 +131,7 @@ typedef struct bl_tls_settings {
     bl_array *conf_commands;       /* bl_str pairs */
     int64_t buffer_size;           /* bytes of a record; 0: as large as may be */
     bool reject_handshake;
-    bl_str alpn;    /* wire form; empty: none */
+    bl_str alpn;           /* wire form; empty: none */
     bl_open_file *key_log; /* secrets are written there, for debuggers; NULL: none */
     bl_str context; /* sessions are good for servers with the same context (and certificates) */
 } bl_tls_settings;

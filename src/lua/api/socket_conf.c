@@ -2,7 +2,6 @@
 #include "lua/module.h"
 #include "lua/vm.h"
 
-
 /* ------------------------------------------------------------- whose settings */
 
 static const void *settings_here(const bl_module *module)
