@@ -511,3 +511,42 @@ server {
 "ssl_certificate_by_lua_block" directive is not allowed here
 --- allow
 is not allowed here
+
+
+
+=== TEST 12: without a code cache
+--- http_config
+server {
+    listen 127.0.0.1:$TEST_NGINX_RAND_PORT_1 ssl;
+    $TEST_NGINX_A
+    lua_code_cache off;
+    ssl_client_hello_by_lua_block { seen = (seen or 0) + 1 }
+    ssl_certificate_by_lua_block {
+        seen = seen + 1
+        ngx.timer.at(0.02, function() ngx.log(ngx.WARN, "timer of ", seen) end)
+        ngx.sleep(0.001)
+        ngx.log(ngx.WARN, "seen ", seen)
+    }
+    location / { content_by_lua_block { ngx.say(seen, " ", ngx.ctx.x) } }
+}
+--- config
+location /t {
+    content_by_lua_block {
+        local get = require("client").get
+        ngx.print((get("a.test")), (get("a.test")))
+        ngx.sleep(0.05)
+    }
+}
+--- request
+GET /t
+--- response_body
+nil nil
+nil nil
+--- grep_error_log eval: qr/seen \d|timer of \d/
+--- grep_error_log_out
+seen 2
+seen 2
+timer of 2
+timer of 2
+--- allow
+lua_code_cache is off
