@@ -256,19 +256,30 @@ int bl_tls_on_verify(X509_STORE_CTX *store, void *unused BL_UNUSED)
 
 /* ------------------------------------------------------------- the handshake */
 
+static void checked(bl_conn *c);
+
 static void finish(bl_conn *c, bool ok)
 {
     bl_tls *tls = c->tls;
 
+    bl_tls_ocsp_cancel(c);
+    c->io.on_read = c->io.on_write = nothing;
+    if (ok && !tls->checked && bl_tls_ocsp_begin(c, checked))
+        return;
     tls->handshaked = ok;
     tls->failed = !ok;
     if (c->listener)
         bl_timer_stop(&c->timer);
-    c->io.on_read = c->io.on_write = nothing;
     c->log.action = tls->action;
     if (ok && tls->ssl && SSL_has_pending(tls->ssl))
         c->io.readable = true;
     tls->done(c, ok);
+}
+
+static void checked(bl_conn *c)
+{
+    c->tls->checked = true;
+    finish(c, true);
 }
 
 static void log_failure(bl_conn *c)

@@ -6,8 +6,12 @@
  *   tls_io.c       the transport: reading, sending, closing
  *   tls_bio.c      between OpenSSL and the socket: what it writes is staged and sent as one
  *   tls_ctx.c      settings to SSL_CTX
+ *   tls_source.c   the files that PEM texts come from
  *   tls_cert.c     certificates, keys, passwords, from files and from data
  *   tls_session.c  session caches and ticket keys, shared by the workers
+ *   tls_ocsp.c     are clients' certificates revoked? (ocsp.c asks)
+ *   tls_staple.c   OCSP responses about our own certificates
+ *   tls_reuse.c    sessions of our own connections
  *   tls_error.c    OpenSSL's errors in the log
  */
 #ifndef BL_EVENT_TLS_H
@@ -15,6 +19,7 @@
 
 #include "conf/conf.h"
 #include "event/conn.h"
+#include "event/resolver.h"
 
 #include <openssl/ssl.h>
 
@@ -48,9 +53,11 @@ struct bl_tls {
     void (*forget)(void *data); /* … and its end, with the connection's; NULL: it needs none */
     SSL_SESSION *given;         /* by a hook of BL_TLS_AT_SESSION, to be resumed */
     int verify_result;          /* of the peer's certificate, for hooks of BL_TLS_AT_VERIFY */
+    const char *revocation;     /* why ssl_ocsp finds fault with it; NULL: it does not */
     X509 *unverified;           /* that certificate, while they run */
 
     /* The rest is this room's. */
+    struct bl_tls_ocsp *ocsp;       /* the client's certificates are being asked for */
     const char *action;             /* the log's, before the handshake */
     bl_tls_hook *own[BL_TLS_HOOKS]; /* of this connection alone */
     unsigned asked;                 /* bits: stages whose hooks have all answered */
@@ -59,6 +66,7 @@ struct bl_tls {
     bool answered;
     bool parked;      /* waits for bl_tls_resume */
     bool skip_verify; /* OpenSSL's own */
+    bool checked;     /* ssl_ocsp has its answers */
     bool selected;
     bool established;  /* OpenSSL is through; perhaps not all is sent */
     bool early_end;    /* all early data was read */
@@ -112,7 +120,10 @@ typedef struct bl_tls_settings {
     int verify; /* 0 off, 1 on, 2 optional, 3 optional_no_ca */
     int64_t verify_depth;
     int prefer_server_ciphers, session_tickets, early_data, stapling;
-    bl_str stapling_file;
+    bl_str stapling_file, stapling_responder;
+    int stapling_verify;
+    int ocsp;                          /* BL_TLS_OCSP_… */
+    bl_str ocsp_responder, ocsp_cache; /* URL; "off", "shared:name:size" */
     bl_str session_cache;          /* "off", "none", "builtin[:N]", "shared:name:size", the last two
                                       also together, with a space between */
     int64_t session_timeout;       /* seconds */
@@ -120,9 +131,16 @@ typedef struct bl_tls_settings {
     bl_array *conf_commands;       /* bl_str pairs */
     int64_t buffer_size;           /* bytes of a record; 0: as large as may be */
     bool reject_handshake;
-    bl_str alpn;    /* wire form; empty: none */
+    bl_str alpn;           /* wire form; empty: none */
+    bl_open_file *key_log; /* secrets are written there, for debuggers; NULL: none */
     bl_str context; /* sessions are good for servers with the same context (and certificates) */
 } bl_tls_settings;
+
+enum {
+    BL_TLS_OCSP_OFF,
+    BL_TLS_OCSP_ON, /* of the whole chain */
+    BL_TLS_OCSP_LEAF,
+};
 
 enum {
     BL_TLS_SSLV2 = 1,
@@ -141,8 +159,14 @@ bl_tls_client *bl_tls_client_new(bl_conf *cf, const bl_conf_node *node,
 SSL_CTX *bl_tls_server_ctx(bl_tls_server *server);
 SSL_CTX *bl_tls_client_ctx(bl_tls_client *client);
 
+/* The type of ssl_key_log and its sisters: a bl_open_file *. */
+extern const bl_type bl_tls_key_log;
+
 /* The type of ssl_password_file and its sisters: a bl_array * of bl_str, one for each line. */
 extern const bl_type bl_tls_passwords;
+
+/* Responders are looked for with it; NULL: the system's. For stapling and ssl_ocsp. */
+void bl_tls_server_resolver(bl_tls_server *server, bl_resolver *resolver, uint64_t timeout_ms);
 
 /* Is this a word of a session_cache setting? */
 bool bl_tls_session_cache_valid(bl_str word);
@@ -192,6 +216,8 @@ typedef struct bl_tls_pair bl_tls_pair; /* a certificate with its chain and key 
 bl_tls_pair *bl_tls_pair_load(bl_str certificate, bl_str key, const bl_array *passwords,
                               const char **error);
 void bl_tls_pair_free(bl_tls_pair *pair);
+/* Was a password needed for the key? */
+bool bl_tls_pair_was_locked(const bl_tls_pair *pair);
 /* The connection presents it, beside those it has. NULL or an error as above. */
 const char *bl_tls_pair_use(bl_conn *c, bl_tls_pair *pair);
 

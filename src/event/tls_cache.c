@@ -100,20 +100,19 @@ static entry *add(bl_tls_cache *cache, uint32_t hash, bl_str certificate, bl_str
 }
 
 /* Without a cache the pair lives until the next call of the process. */
-static bl_tls_pair *load_loose(bl_str certificate, bl_str key, const bl_array *passwords,
-                               const char **error)
+static bl_tls_pair *keep_loose(bl_tls_pair *pair)
 {
     static bl_tls_pair *loose;
 
     bl_tls_pair_free(loose);
-    return loose = bl_tls_pair_load(certificate, key, passwords, error);
+    return loose = pair;
 }
 
 bl_tls_pair *bl_tls_cache_get(bl_tls_cache *cache, bl_str certificate, bl_str key,
                               const bl_array *passwords, const char **error)
 {
     if (cache == NULL)
-        return load_loose(certificate, key, passwords, error);
+        return keep_loose(bl_tls_pair_load(certificate, key, passwords, error));
     uint64_t now = bl_now_ms();
     uint32_t hash = bl_hash(certificate.p, certificate.len) ^ bl_hash(key.p, key.len);
 
@@ -127,6 +126,8 @@ bl_tls_pair *bl_tls_cache_get(bl_tls_cache *cache, bl_str certificate, bl_str ke
         bl_tls_pair *pair = bl_tls_pair_load(certificate, key, passwords, error);
         if (pair == NULL)
             return NULL;
+        if (bl_tls_pair_was_locked(pair))
+            return keep_loose(pair); /* who can't name the password must not have it */
         e = add(cache, hash, certificate, key);
         e->pair = pair;
         e->loaded = now;

@@ -3,6 +3,7 @@
 #include "core/mem.h"
 #include "event/tls_ctx.h"
 #include "event/tls_error.h"
+#include "event/tls_source.h"
 
 #include <errno.h>
 #include <openssl/err.h>
@@ -19,23 +20,10 @@ struct bl_tls_pair {
     X509 *certificate;
     STACK_OF(X509) * chain;
     EVP_PKEY *key;
+    bool locked;
 };
 
-/* ------------------------------------------------------------- sources */
-
-static BIO *source_open(bl_str source)
-{
-    char path[4096];
-
-    ERR_clear_error();
-    if (bl_str_starts(source, BL_STR("data:")))
-        return source.len > INT32_MAX ? NULL : BIO_new_mem_buf(source.p + 5, (int)(source.len - 5));
-    if (source.len >= sizeof path)
-        return NULL;
-    memcpy(path, source.p, source.len);
-    path[source.len] = '\0';
-    return BIO_new_file(path, "r");
-}
+/* ------------------------------------------------------------- reading */
 
 /* End of the file is an error to the PEM reader, but a good end of a list. */
 static bool list_is_over(void)
@@ -68,12 +56,15 @@ static bool read_chain(BIO *bio, X509 **first, STACK_OF(X509) * *chain)
 
 /* ------------------------------------------------------------- keys */
 
+static bool password_given; /* to the key that was read last */
+
 static int give_password(char *to, int size, int writing BL_UNUSED, void *data)
 {
     const bl_str *password = data;
 
     if (password == NULL || password->len > (size_t)size)
         return -1;
+    password_given = true;
     memcpy(to, password->p, password->len);
     return (int)password->len;
 }
@@ -96,7 +87,7 @@ static EVP_PKEY *key_from_store(const char *uri, const bl_str *password)
     return key;
 }
 
-static EVP_PKEY *key_once(bl_str source, const bl_str *password)
+static EVP_PKEY *key_once(bl_conf *cf, bl_str source, const bl_str *password)
 {
     if (bl_str_starts(source, BL_STR("store:"))) {
         char uri[4096];
@@ -107,21 +98,22 @@ static EVP_PKEY *key_once(bl_str source, const bl_str *password)
         ERR_clear_error();
         return key_from_store(uri, password);
     }
-    BIO *bio = source_open(source);
+    BIO *bio = bl_tls_source_open(cf, source);
     EVP_PKEY *key =
         bio ? PEM_read_bio_PrivateKey(bio, NULL, give_password, (void *)password) : NULL;
     BIO_free(bio);
     return key;
 }
 
-static EVP_PKEY *key_load(bl_str source, const bl_array *passwords)
+static EVP_PKEY *key_load(bl_conf *cf, bl_str source, const bl_array *passwords)
 {
     EVP_PKEY *key = NULL;
 
+    password_given = false;
     if (bl_array_count(passwords) == 0)
-        return key_once(source, NULL);
+        return key_once(cf, source, NULL);
     for (uint32_t i = 0; key == NULL && i < bl_array_count(passwords); i++)
-        key = key_once(source, bl_array_at(passwords, i));
+        key = key_once(cf, source, bl_array_at(passwords, i));
     return key;
 }
 
@@ -143,26 +135,38 @@ static bl_str shown(bl_str source)
     return bl_str_starts(source, BL_STR("data:")) ? BL_STR("data:...") : source;
 }
 
-bl_tls_pair *bl_tls_pair_load(bl_str certificate, bl_str key, const bl_array *passwords,
-                              const char **error)
+static bl_tls_pair *load(bl_conf *cf, bl_str certificate, bl_str key, const bl_array *passwords,
+                         const char **error)
 {
     bl_tls_pair *pair = bl_zalloc(sizeof *pair);
-    BIO *bio = source_open(certificate);
+    BIO *bio = bl_tls_source_open(cf, certificate);
 
     bool read = bio && read_chain(bio, &pair->certificate, &pair->chain);
     BIO_free(bio);
     if (!read)
         *error = bl_tls_error_message("cannot load certificate \"%.*s\":",
                                       BL_STR_ARG(shown(certificate)));
-    else if ((pair->key = key_load(key, passwords)) == NULL)
+    else if ((pair->key = key_load(cf, key, passwords)) == NULL)
         *error =
             bl_tls_error_message("cannot load certificate key \"%.*s\":", BL_STR_ARG(shown(key)));
     else {
         ERR_clear_error();
+        pair->locked = password_given;
         return pair;
     }
     bl_tls_pair_free(pair);
     return NULL;
+}
+
+bl_tls_pair *bl_tls_pair_load(bl_str certificate, bl_str key, const bl_array *passwords,
+                              const char **error)
+{
+    return load(NULL, certificate, key, passwords, error);
+}
+
+bool bl_tls_pair_was_locked(const bl_tls_pair *pair)
+{
+    return pair->locked;
 }
 
 const char *bl_tls_pair_use(bl_conn *c, bl_tls_pair *pair)
@@ -218,7 +222,7 @@ static bool use_pair(bl_conf *cf, const bl_conf_node *node, SSL_CTX *ctx, bl_str
 {
     const char *error;
     bl_str key_path = source_path(cf, key);
-    bl_tls_pair *pair = bl_tls_pair_load(source_path(cf, certificate), key_path, passwords, &error);
+    bl_tls_pair *pair = load(cf, source_path(cf, certificate), key_path, passwords, &error);
 
     if (pair == NULL)
         return bl_conf_error(cf, node, 0, "%s", error);
@@ -245,9 +249,9 @@ static bool add_name(STACK_OF(X509_NAME) * names, X509 *certificate)
 }
 
 /* The names of a file's certificates, "trusted" ones too. NULL: OpenSSL's queue says why. */
-static STACK_OF(X509_NAME) * names_of(bl_str path)
+static STACK_OF(X509_NAME) * names_of(bl_conf *cf, bl_str path)
 {
-    BIO *bio = source_open(path);
+    BIO *bio = bl_tls_source_open(cf, path);
     STACK_OF(X509_NAME) *names = sk_X509_NAME_new_null();
     X509 *certificate;
     bool ok = bio && names;
@@ -263,18 +267,39 @@ static STACK_OF(X509_NAME) * names_of(bl_str path)
     return NULL;
 }
 
+/* All certificates and lists of revoked ones in a file; one that was there already is no error.
+ * False: OpenSSL's queue says why. */
+static bool fill_store(bl_conf *cf, X509_STORE *store, bl_str path)
+{
+    BIO *bio = bl_tls_source_open(cf, path);
+    STACK_OF(X509_INFO) *all = bio ? PEM_X509_INFO_read_bio(bio, NULL, NULL, NULL) : NULL;
+    int found = 0;
+    bool ok = all != NULL;
+
+    for (int i = 0; ok && i < sk_X509_INFO_num(all); i++) {
+        const X509_INFO *info = sk_X509_INFO_value(all, i);
+        found += info->x509 != NULL || info->crl != NULL;
+        ok = (info->x509 == NULL || X509_STORE_add_cert(store, info->x509)) &&
+             (info->crl == NULL || X509_STORE_add_crl(store, info->crl));
+    }
+    if (ok && found == 0)
+        ERR_raise(ERR_LIB_X509, X509_R_NO_CERTIFICATE_OR_CRL_FOUND);
+    sk_X509_INFO_pop_free(all, X509_INFO_free);
+    BIO_free(bio);
+    return ok && found;
+}
+
 static bool trust(bl_conf *cf, const bl_conf_node *node, SSL_CTX *ctx, bl_str file, bool tell)
 {
     bl_str path = bl_conf_path(cf, file, true);
 
-    ERR_clear_error();
-    if (!SSL_CTX_load_verify_locations(ctx, path.p, NULL))
+    if (!fill_store(cf, SSL_CTX_get_cert_store(ctx), path))
         return bl_tls_error_report(cf, node, "SSL_CTX_load_verify_locations(\"%.*s\") failed",
                                    BL_STR_ARG(path));
     ERR_clear_error(); /* an authority that was there already is no error */
     if (!tell)
         return true;
-    STACK_OF(X509_NAME) *names = names_of(path);
+    STACK_OF(X509_NAME) *names = names_of(cf, path);
     if (names == NULL)
         return bl_tls_error_report(cf, node, "SSL_load_client_CA_file(\"%.*s\") failed",
                                    BL_STR_ARG(path));
@@ -286,9 +311,8 @@ static bool use_crl(bl_conf *cf, const bl_conf_node *node, SSL_CTX *ctx, bl_str 
 {
     bl_str path = bl_conf_path(cf, file, true);
     X509_STORE *store = SSL_CTX_get_cert_store(ctx);
-    X509_LOOKUP *lookup = X509_STORE_add_lookup(store, X509_LOOKUP_file());
 
-    if (lookup == NULL || X509_LOOKUP_load_file(lookup, path.p, X509_FILETYPE_PEM) == 0)
+    if (!fill_store(cf, store, path))
         return bl_tls_error_report(cf, node, "X509_LOOKUP_load_file(\"%.*s\") failed",
                                    BL_STR_ARG(path));
     X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
@@ -298,7 +322,7 @@ static bool use_crl(bl_conf *cf, const bl_conf_node *node, SSL_CTX *ctx, bl_str 
 static bool use_dhparam(bl_conf *cf, const bl_conf_node *node, SSL_CTX *ctx, bl_str file)
 {
     bl_str path = bl_conf_path(cf, file, true);
-    BIO *bio = source_open(path);
+    BIO *bio = bl_tls_source_open(cf, path);
     EVP_PKEY *dh = bio ? PEM_read_bio_Parameters(bio, NULL) : NULL;
 
     BIO_free(bio);

@@ -1,12 +1,12 @@
 #include "event/tls_ctx.h"
 #include "event/tls_error.h"
-#include "os/slurp.h"
+#include "event/tls_reuse.h"
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
+#include <unistd.h>
 
 enum {
-    STAPLE_MAX = 64 * 1024,
     RECORD_MAX = 16 * 1024,
     RECORD_MIN = 512,
 };
@@ -111,6 +111,48 @@ static void set_record_size(SSL_CTX *ctx, int64_t size)
         SSL_CTX_set_max_send_fragment(ctx, BL_MAX((long)size, (long)RECORD_MIN));
 }
 
+static bool read_key_log(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_conf_node *node,
+                         void *field)
+{
+    bl_open_file **file = field;
+
+    *file = bl_conf_open_file(cf, bl_conf_path(cf, bl_conf_arg(node, 1), true));
+    return *file != NULL;
+}
+
+const bl_type bl_tls_key_log = {"file", sizeof(bl_open_file *), read_key_log};
+
+static int key_log_slot(void)
+{
+    static int slot = -1;
+
+    if (slot < 0)
+        slot = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+    return slot;
+}
+
+static void write_key(const SSL *ssl, const char *line)
+{
+    const bl_open_file *file = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), key_log_slot());
+    char text[1024];
+    size_t len = strlen(line);
+
+    if (file == NULL || len >= sizeof text)
+        return;
+    memcpy(text, line, len);
+    text[len] = '\n';
+    if (write(file->fd, text, len + 1) < 0)
+        bl_log_write(BL_LOG_ALERT, &bl_log_process, 0, "a line of the TLS key log was lost");
+}
+
+static void set_key_log(SSL_CTX *ctx, bl_open_file *file)
+{
+    if (file == NULL)
+        return;
+    SSL_CTX_set_ex_data(ctx, key_log_slot(), file);
+    SSL_CTX_set_keylog_callback(ctx, write_key);
+}
+
 static void free_ctx(void *ctx)
 {
     SSL_CTX_free(ctx);
@@ -133,6 +175,7 @@ static SSL_CTX *ctx_new(bl_conf *cf, const bl_conf_node *node, const SSL_METHOD 
     SSL_CTX_set_read_ahead(ctx, 1);
     set_protocols(ctx, s->protocols ? s->protocols : BL_TLS_V1_2 | BL_TLS_V1_3);
     set_record_size(ctx, s->buffer_size);
+    set_key_log(ctx, s->key_log);
     if (s->ciphers.len && !SSL_CTX_set_cipher_list(ctx, bl_pool_cstr(cf->pool, s->ciphers))) {
         bl_tls_error_report(cf, node, "SSL_CTX_set_cipher_list(\"%.*s\") failed",
                             BL_STR_ARG(s->ciphers));
@@ -158,36 +201,6 @@ static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *o
                               (unsigned)server->alpn.len, in, in_len) != OPENSSL_NPN_NEGOTIATED)
         return SSL_TLSEXT_ERR_ALERT_FATAL;
     return SSL_TLSEXT_ERR_OK;
-}
-
-bool bl_tls_staple(bl_conn *c, bl_str response)
-{
-    unsigned char *copy = OPENSSL_memdup(response.p, response.len);
-
-    return copy && SSL_set_tlsext_status_ocsp_resp(c->tls->ssl, copy, (long)response.len) == 1;
-}
-
-static int staple(SSL *ssl, void *unused BL_UNUSED)
-{
-    bl_conn *c = bl_tls_conn(ssl);
-    bl_str response = c->tls->server->staple;
-    const unsigned char *set;
-
-    if (SSL_get_tlsext_status_ocsp_resp(ssl, &set) > 0)
-        return SSL_TLSEXT_ERR_OK; /* by a hook */
-    return response.len && bl_tls_staple(c, response) ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
-}
-
-static bool read_staple(bl_conf *cf, const bl_conf_node *node, bl_tls_server *server,
-                        const bl_tls_settings *s)
-{
-    bl_str path = bl_conf_path(cf, s->stapling_file, true);
-    int error = bl_slurp(cf->pool, path.p, STAPLE_MAX, &server->staple);
-
-    if (error == 0)
-        return true;
-    return bl_conf_error(cf, node, 0, "reading \"%.*s\" failed (%d: %s)", BL_STR_ARG(path), error,
-                         strerror(error));
 }
 
 static bool set_groups(bl_conf *cf, const bl_conf_node *node, bl_tls_server *server, bl_str curve)
@@ -223,7 +236,7 @@ bl_tls_server *bl_tls_server_new(bl_conf *cf, const bl_conf_node *node, const bl
                         SSL_OP_NO_RENEGOTIATION | SSL_OP_SINGLE_DH_USE | SSL_OP_SINGLE_ECDH_USE);
     SSL_CTX_set_client_hello_cb(ctx, bl_tls_on_hello, NULL);
     SSL_CTX_set_cert_cb(ctx, bl_tls_on_certificate, NULL);
-    SSL_CTX_set_tlsext_status_cb(ctx, staple);
+    SSL_CTX_set_tlsext_status_cb(ctx, bl_tls_staple_callback);
     if (s->prefer_server_ciphers)
         SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE);
     if (s->verify)
@@ -233,7 +246,7 @@ bl_tls_server *bl_tls_server_new(bl_conf *cf, const bl_conf_node *node, const bl
     if (s->early_data)
         set_early_data(ctx);
     bool ok = set_groups(cf, node, server, s->curve) && bl_tls_session_setup(cf, node, server, s) &&
-              (s->stapling_file.len == 0 || read_staple(cf, node, server, s)) &&
+              bl_tls_staple_setup(cf, node, server, s) && bl_tls_ocsp_setup(cf, node, server, s) &&
               run_commands(cf, node, ctx, s->conf_commands);
     return ok ? server : NULL;
 }
@@ -246,6 +259,7 @@ bl_tls_client *bl_tls_client_new(bl_conf *cf, const bl_conf_node *node, const bl
 
     client->ctx = ctx_new(cf, node, TLS_client_method(), s);
     client->verify = s->verify;
+    client->reuse = bl_tls_reuse_new(cf->pool);
     if (client->ctx == NULL)
         return NULL;
     SSL_CTX_set_cert_verify_callback(client->ctx, bl_tls_on_verify, NULL);

@@ -16,6 +16,12 @@ struct bl_tls_server {
     bl_array
         *ticket_keys; /* bl_tls_ticket_key, the first encrypts; NULL: the library's or shared */
     bl_str staple;    /* a DER OCSP response; empty: none */
+    struct bl_tls_staple *staples; /* those that responders give, one for each certificate */
+    int ocsp;                      /* BL_TLS_OCSP_…: of clients */
+    bl_str ocsp_responder;
+    struct bl_tls_ocsp_cache *ocsp_cache;
+    bl_resolver *resolver;
+    uint64_t resolver_ms;
     bl_tls_hook *hooks[BL_TLS_HOOKS];
     void (*store)(bl_conn *c, SSL_SESSION *session, void *data); /* instead of the cache */
     void *store_data;
@@ -23,6 +29,7 @@ struct bl_tls_server {
 
 struct bl_tls_client {
     SSL_CTX *ctx;
+    struct bl_tls_reuse *reuse;
     bool verify;
 };
 
@@ -35,6 +42,20 @@ int bl_tls_on_hello(SSL *ssl, int *alert, void *nothing);
 int bl_tls_on_certificate(SSL *ssl, void *nothing);
 /* … and every client's. */
 int bl_tls_on_verify(X509_STORE_CTX *store, void *nothing);
+
+/* tls_staple.c: what the settings ask for. False: an error was reported. And OpenSSL's callback. */
+bool bl_tls_staple_setup(bl_conf *cf, const bl_conf_node *node, bl_tls_server *server,
+                         const bl_tls_settings *settings);
+int bl_tls_staple_callback(SSL *ssl, void *nothing);
+
+/* tls_ocsp.c: the same for clients' certificates. */
+bool bl_tls_ocsp_setup(bl_conf *cf, const bl_conf_node *node, bl_tls_server *server,
+                       const bl_tls_settings *settings);
+/* The handshake is over: asks about the client's certificates. True: `done` will be called (from
+ * the loop, or was already); false: there is nothing to ask. What comes of it: tls->revocation. */
+bool bl_tls_ocsp_begin(bl_conn *c, void (*done)(bl_conn *c));
+/* The connection ends, or its time has: no `done` any more. */
+void bl_tls_ocsp_cancel(bl_conn *c);
 
 /* tls_session.c: OpenSSL asks and tells us about sessions from now on. */
 void bl_tls_session_callbacks(SSL_CTX *ctx);

@@ -385,9 +385,12 @@ GET(get_verify)
 
     if (certificate_of(c) == NULL)
         return text("NONE", value);
-    if (result == X509_V_OK)
+    const char *revocation = c->tls->revocation;
+    if (result == X509_V_OK && revocation == NULL)
         return text("SUCCESS", value);
-    *value = bl_pool_printf(pool, "FAILED:%s", X509_verify_cert_error_string(result));
+    *value =
+        bl_pool_printf(pool, "FAILED:%s",
+                       result == X509_V_OK ? revocation : X509_verify_cert_error_string(result));
     return true;
 }
 

@@ -4,6 +4,7 @@
  * was encrypted and not taken by the socket is a debt (tls->owed) that later calls pay off. */
 #include "core/mem.h"
 #include "event/tls_bio.h"
+#include "event/tls_ctx.h"
 #include "event/tls_error.h"
 
 #include <errno.h>
@@ -243,6 +244,7 @@ static void tls_close(bl_conn *c)
 
     if (tls->parked && tls->hook->cancel)
         tls->hook->cancel(c, tls->hook);
+    bl_tls_ocsp_cancel(c);
     if (tls->forget)
         tls->forget(tls->data);
     SSL_SESSION_free(tls->given);

@@ -1,5 +1,4 @@
 #include "lua/balancer.h"
-#include "event/tls.h"
 #include "lua/code.h"
 #include "lua/ctx.h"
 #include "lua/module.h"
@@ -139,14 +138,6 @@ static bl_step choose(bl_upstream *u)
     return BL_LIKELY(bl_run_start(run, 0)) ? result(b, run) : wait_for(b, run);
 }
 
-/* A request's own peer ends with it, and so does what TLS has left there. */
-static void forget_session(bl_peer *peer)
-{
-    if (peer->tls_session)
-        SSL_SESSION_free(peer->tls_session);
-    peer->tls_session = NULL;
-}
-
 static void done(bl_upstream *u, unsigned result)
 {
     bl_lua_balance *b = u->choice.data;
@@ -155,9 +146,7 @@ static void done(bl_upstream *u, unsigned result)
     b->failure_status = u->trying->status;
     if (result & BL_PEER_AGAIN)
         b->attempts--;
-    if (u->choice.peer == b->peer)
-        forget_session(b->peer);
-    else
+    if (u->choice.peer != b->peer)
         bl_peers_done(u, result);
 }
 

@@ -5,8 +5,10 @@
 #include "http/parse.h"
 #include "http/server.h"
 #include "lua/code.h"
+#include "lua/init.h"
 #include "lua/module.h"
 #include "lua/vm.h"
+#include "lua/watch.h"
 
 enum {
     FAILED = 500, /* how a Lua error is told in the log */
@@ -94,6 +96,21 @@ static void forget(void *data)
     bl_free(h);
 }
 
+/* With lua_code_cache off a connection's handshake has a VM of its own. */
+static bl_lua_vm *vm_for(const bl_server *server)
+{
+    const bl_lua_location *s = bl_settings_of(&server->loc->settings, BL_LOCATION, &bl_lua_module);
+    bl_generation *g = server->http->generation;
+    bl_lua_vm *vm = s->code_cache ? NULL : bl_lua_vm_new(g, &bl_log_process);
+
+    if (BL_LIKELY(vm == NULL))
+        return bl_lua_vm_hold(bl_lua_vm_of(g));
+    vm->own = true;
+    bl_watch_attach(vm);
+    bl_lua_init_vm(vm, vm->log);
+    return vm;
+}
+
 static handshake *handshake_of(bl_conn *c, const step *s)
 {
     bl_tls *tls = c->tls;
@@ -101,7 +118,7 @@ static handshake *handshake_of(bl_conn *c, const step *s)
     if (tls->data)
         return tls->data;
     handshake *h = bl_zalloc(sizeof *h);
-    h->vm = bl_lua_vm_hold(bl_lua_vm_of(s->server->http->generation));
+    h->vm = vm_for(s->server);
     h->conn = c;
     tls->data = h;
     tls->forget = forget;

@@ -1,6 +1,7 @@
 #include "process/core.h"
 #include "conf/diag.h"
 #include "event/thread_pool.h"
+#include "event/tls_source.h"
 #include "os/affinity.h"
 #include "os/environ.h"
 #include "process/features.h"
@@ -224,6 +225,7 @@ static const bl_directive directives[] = {
     MAIN_ACTION("error_log", BL_TAKE_1MORE | BL_REPEATS, set_error_log),
     MAIN("pcre_jit", BL_TAKE_FLAG, bl_type_flag, pcre_jit, "off", NULL),
     MAIN_ACTION("thread_pool", BL_TAKE23 | BL_REPEATS, set_thread_pool),
+    MAIN("ssl_object_cache_inheritable", BL_TAKE_FLAG, bl_type_flag, ssl_inherit, "off", NULL),
     MAIN_ACTION("ssl_engine", BL_TAKE1, set_ssl_engine),
     {0},
 };
@@ -292,6 +294,7 @@ static bool finish(bl_conf *cf, void *settings)
     if (cf->generation->log == NULL)
         default_log(cf);
     choose_environment(core);
+    bl_tls_source_done(core->ssl_inherit);
     if (!bl_thread_pools_finish(cf))
         return false;
     return core->user_given || geteuid() != 0 || default_user(cf, core);

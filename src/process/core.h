@@ -17,6 +17,7 @@ typedef struct bl_core_settings {
     int master_process;
     int debug_points;
     int pcre_jit;
+    int ssl_inherit;          /* what was read for TLS serves the next configuration, too */
     int64_t timer_resolution; /* ms that the clock may be old; 0: read every turn */
     int64_t workers;
     int64_t shutdown_timeout; /* ms, 0: none */

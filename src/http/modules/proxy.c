@@ -1,4 +1,5 @@
 #include "http/modules/proxy.h"
+#include "event/tls_cache.h"
 #include "http/upstream/store.h"
 #include "http/variable.h"
 #include "http/version.h"
@@ -176,6 +177,7 @@ static const bl_directive directives[] = {
     {"proxy_ssl_certificate", BL_IN_HSL, BL_TAKE1, &bl_type_value, TLS(certificate)},
     {"proxy_ssl_certificate_key", BL_IN_HSL, BL_TAKE1, &bl_type_value, TLS(certificate_key)},
     {"proxy_ssl_certificate_cache", BL_IN_HSL, BL_TAKE123, &type_cache, TLS(cache)},
+    {"proxy_ssl_key_log", BL_IN_HSL, BL_TAKE1, &bl_tls_key_log, TLS(settings.key_log)},
     {"proxy_ssl_password_file", BL_IN_HSL, BL_TAKE1, &bl_tls_passwords, TLS(settings.passwords)},
     {"proxy_ssl_conf_command", BL_IN_HSL, BL_TAKE2 | BL_REPEATS, &type_pairs, TLS(settings.conf_commands)},
     {0},

@@ -7,6 +7,7 @@
 #include "http/modules/ssl.h"
 #include "event/tls_cache.h"
 #include "event/tls_info.h"
+#include "http/core_module.h"
 #include "http/parse.h"
 #include "http/phases.h"
 #include "http/server.h"
@@ -26,8 +27,8 @@ enum {
 typedef struct settings {
     bl_tls_settings tls;
     int reject;
-    int stapling_verify, certificate_compression;
-    bl_str stapling_responder, ech_file;
+    int certificate_compression;
+    bl_str ech_file;
     bl_tls_cache *cache;
     const bl_conf_node *certificate_node;
 } settings;
@@ -107,6 +108,9 @@ static const bl_conf_word_value verify_words[] = {{"off", VERIFY_OFF},
                                                   {"optional_no_ca", VERIFY_OPTIONAL_NO_CA},
                                                   {NULL, 0}};
 
+static const bl_conf_word_value ocsp_words[] = {
+    {"off", BL_TLS_OCSP_OFF}, {"on", BL_TLS_OCSP_ON}, {"leaf", BL_TLS_OCSP_LEAF}, {NULL, 0}};
+
 static const bl_type type_certificate = {"file", sizeof(bl_array *), read_certificate};
 static const bl_type type_session_cache = {"off | none | [builtin[:size]] [shared:name:size]",
                                            sizeof(bl_str), read_session_cache};
@@ -142,10 +146,14 @@ static const bl_directive directives[] = {
     {"ssl_session_timeout", WHERE, BL_TAKE1, &bl_type_sec, TLS(session_timeout), "5m"},
     {"ssl_stapling", WHERE, BL_TAKE_FLAG, &bl_type_flag, TLS(stapling), "off"},
     {"ssl_stapling_file", WHERE, BL_TAKE1, &bl_type_str, TLS(stapling_file)},
-    {"ssl_stapling_responder", WHERE, BL_TAKE1, &bl_type_str, SRV(stapling_responder)},
-    {"ssl_stapling_verify", WHERE, BL_TAKE_FLAG, &bl_type_flag, SRV(stapling_verify), "off"},
+    {"ssl_stapling_responder", WHERE, BL_TAKE1, &bl_type_str, TLS(stapling_responder)},
+    {"ssl_stapling_verify", WHERE, BL_TAKE_FLAG, &bl_type_flag, TLS(stapling_verify), "off"},
+    {"ssl_ocsp", WHERE, BL_TAKE1, &bl_type_enum, TLS(ocsp), "off", .arg = ocsp_words},
+    {"ssl_ocsp_responder", WHERE, BL_TAKE1, &bl_type_str, TLS(ocsp_responder)},
+    {"ssl_ocsp_cache", WHERE, BL_TAKE1, &bl_type_str, TLS(ocsp_cache), "off"},
     {"ssl_early_data", WHERE, BL_TAKE_FLAG, &bl_type_flag, TLS(early_data), "off"},
     {"ssl_conf_command", WHERE, BL_TAKE2 | BL_REPEATS, &bl_type_strs, TLS(conf_commands)},
+    {"ssl_key_log", WHERE, BL_TAKE1, &bl_tls_key_log, TLS(key_log)},
     {"ssl_reject_handshake", WHERE, BL_TAKE_FLAG, &bl_type_flag, SRV(reject), "off"},
     {0},
 };
@@ -275,8 +283,6 @@ static bool tls_server_new(bl_conf *cf, bl_server *server, const settings *s)
         return false;
     BL_ARRAY_EACH (late_pair *, pair, &late)
         bl_tls_server_hook(server->tls, BL_TLS_AT_CERTIFICATE, &(*pair)->hook);
-    if (s->tls.stapling && s->tls.stapling_file.len == 0)
-        bl_conf_warn(cf, node, 0, "\"ssl_stapling\" ignored, no \"ssl_stapling_file\"");
     return true;
 }
 
@@ -326,6 +332,12 @@ static bool finish(bl_conf *cf, void *main BL_UNUSED)
     bl_http *http = cf->generation->http;
     bool ok = true;
 
+    BL_ARRAY_EACH (bl_server *, server, &http->servers) {
+        const bl_http_core_location *core = (*server)->loc->core;
+        if ((*server)->tls)
+            bl_tls_server_resolver((*server)->tls, core->resolver,
+                                   (uint64_t)core->resolver_timeout);
+    }
     BL_ARRAY_EACH (bl_http_addr *, addr, &http->addrs)
         ok = check_address(cf, *addr) && ok;
     return ok;
@@ -403,6 +415,11 @@ static bl_step check_client(bl_request *r)
         (verify != VERIFY_OPTIONAL_NO_CA || !bl_tls_info_only_unknown(result))) {
         bl_log_write(BL_LOG_INFO, r->log, 0, "client SSL certificate verify error: (%ld:%s)",
                      result, X509_verify_cert_error_string(result));
+        return refuse(r, STATUS_BAD_CERTIFICATE);
+    }
+    if (tls->revocation) {
+        bl_log_write(BL_LOG_INFO, r->log, 0, "client SSL certificate verify error: %s",
+                     tls->revocation);
         return refuse(r, STATUS_BAD_CERTIFICATE);
     }
     if (verify == VERIFY_ON && SSL_get0_peer_certificate(tls->ssl) == NULL) {

@@ -2,7 +2,6 @@
  * lately, backups when no other is left. */
 #include "http/upstream/peers.h"
 #include "http/upstream/upstream.h"
-#include "http/upstream/upstream_tls.h"
 
 bl_peers *bl_peers_of_addrs(bl_pool *pool, const bl_addr *addrs, int count, bl_str server)
 {
@@ -91,8 +90,6 @@ void bl_peers_drop(bl_peers *peers)
 {
     if (--peers->refs > 0)
         return;
-    for (int i = 0; i < peers->count; i++)
-        bl_upstream_tls_forget(&peers->all[i]);
     bl_pool_free(peers->pool);
 }
 

@@ -32,8 +32,6 @@ typedef struct bl_peer {
     uint64_t fail_timeout; /* ms */
     bool down, backup;
     bl_peer_state *state;
-    void *tls_session;      /* SSL_SESSION *, of this process */
-    const void *tls_client; /* whose it is: nobody else may resume it */
 } bl_peer;
 
 typedef struct bl_peers {

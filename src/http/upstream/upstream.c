@@ -511,8 +511,10 @@ static int handshake(bl_upstream *u)
         bl_upstream_action(u, "SSL handshaking to upstream");
         bl_upstream_deadline(u, u->conf->connect_timeout);
         u->in_call = true;
-        bl_upstream_tls_begin(u, handshake_done);
+        bool begun = bl_upstream_tls_begin(u, handshake_done);
         u->in_call = false;
+        if (!begun)
+            return bl_upstream_finish(u, 500);
     }
     bool called = u->called;
     u->called = false;

@@ -1,4 +1,6 @@
 #include "http/upstream/upstream_tls.h"
+#include "event/tls_cache.h"
+#include "event/tls_reuse.h"
 #include "http/upstream/upstream.h"
 
 /* The name without a port: for SNI and for the certificate. */
@@ -69,34 +71,25 @@ static bool may_be_asked_for(bl_str name)
     return name.len != 0 && name.p[0] != '[' && !bl_addr_parse_ip(name, &addr);
 }
 
-/* A session stands for what was agreed and checked when it began: it is only resumed with the same
- * settings and for the same name. */
-static SSL_SESSION *session_of(const bl_upstream *u, bl_str name)
-{
-    const bl_upstream_tls *tls = u->conf->tls;
-    const bl_peer *peer = u->choice.peer;
-
-    if (!tls->session_reuse || tls->late || !peer->tls_session || peer->tls_client != tls->client)
-        return NULL;
-    const char *host = SSL_SESSION_get0_hostname(peer->tls_session);
-    return bl_str_eq(name, host ? bl_str_c(host) : BL_STR("")) ? peer->tls_session : NULL;
-}
-
-void bl_upstream_tls_begin(bl_upstream *u, void (*done)(bl_conn *c, bool ok))
+bool bl_upstream_tls_begin(bl_upstream *u, void (*done)(bl_conn *c, bool ok))
 {
     const bl_upstream_tls *tls = u->conf->tls;
     bl_str name = bl_upstream_tls_name(u);
-
-    if (!tls->server_name || !may_be_asked_for(name))
-        name = BL_STR_NONE;
+    SSL_SESSION *session = tls->session_reuse && !tls->late
+                               ? bl_tls_reuse_get(tls->client, &u->choice.peer->addr, name)
+                               : NULL;
     bl_conn *c = u->link->conn;
-    if (!bl_tls_prepare(c, tls->client, done) || !use_late(u)) {
+
+    if (!bl_tls_prepare(c, tls->client, done)) {
         done(c, false);
-        return;
+        return true;
     }
+    if (!use_late(u))
+        return false;
     if (u->r->loc->upstream_tls)
         u->r->loc->upstream_tls(u);
-    bl_tls_begin(c, name, session_of(u, name));
+    bl_tls_begin(c, tls->server_name && may_be_asked_for(name) ? name : BL_STR_NONE, session);
+    return true;
 }
 
 bool bl_upstream_tls_verified(bl_upstream *u)
@@ -110,24 +103,16 @@ bool bl_upstream_tls_verified(bl_upstream *u)
     return false;
 }
 
-/* Peers of one request's own have nobody to keep it for. */
+/* A session stands for what was agreed and checked when it began: with a certificate that depends on
+ * the request there is none. */
 void bl_upstream_tls_save(bl_upstream *u)
 {
+    const bl_upstream_tls *tls = u->conf->tls;
     bl_conn *c = u->link->conn;
 
-    if (u->group == NULL || !u->conf->tls->session_reuse || u->conf->tls->late ||
-        u->choice.peer == NULL || c->tls == NULL)
+    if (!tls->session_reuse || tls->late || u->choice.peer == NULL || c->tls == NULL)
         return;
     SSL_SESSION *session = SSL_get1_session(c->tls->ssl);
-    if (session == NULL)
-        return;
-    bl_upstream_tls_forget(u->choice.peer);
-    u->choice.peer->tls_session = session;
-    u->choice.peer->tls_client = u->conf->tls->client;
-}
-
-void bl_upstream_tls_forget(bl_peer *peer)
-{
-    SSL_SESSION_free(peer->tls_session);
-    peer->tls_session = NULL;
+    if (session)
+        bl_tls_reuse_put(tls->client, &u->choice.peer->addr, bl_upstream_tls_name(u), session);
 }

@@ -8,7 +8,6 @@
 #include "http/value.h"
 
 struct bl_upstream;
-struct bl_peer;
 
 typedef struct bl_upstream_tls {
     bl_tls_settings settings;
@@ -20,14 +19,12 @@ typedef struct bl_upstream_tls {
     bl_tls_client *client;
 } bl_upstream_tls;
 
-/* The handshake on u->link. */
-void bl_upstream_tls_begin(struct bl_upstream *u, void (*done)(bl_conn *c, bool ok));
+/* The handshake on u->link. False: our own certificate could not be loaded (logged). */
+bool bl_upstream_tls_begin(struct bl_upstream *u, void (*done)(bl_conn *c, bool ok));
 /* After it: is the peer who it should be? False: logged. */
 bool bl_upstream_tls_verified(struct bl_upstream *u);
 /* Keeps the session for the next connection to the same peer. */
 void bl_upstream_tls_save(struct bl_upstream *u);
-/* The peer is no more: neither is its session. */
-void bl_upstream_tls_forget(struct bl_peer *peer);
 /* The name that is asked for; and what a kept connection must agree in: the name, and a certificate
  * that depends on the request. */
 bl_str bl_upstream_tls_name(struct bl_upstream *u);

@@ -2,8 +2,6 @@
 #include "lua/module.h"
 #include "lua/vm.h"
 
-#include <unistd.h>
-
 /* ------------------------------------------------------------- whose settings */
 
 static const void *settings_here(const bl_module *module)
@@ -29,17 +27,6 @@ const bl_http_core_location *bl_socket_conf_core(void)
 }
 
 /* ------------------------------------------------------------- directives */
-
-static bool read_key_log(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_conf_node *node,
-                         void *field)
-{
-    bl_open_file **file = field;
-
-    *file = bl_conf_open_file(cf, bl_conf_path(cf, bl_conf_arg(node, 1), true));
-    return *file != NULL;
-}
-
-static const bl_type type_key_log = {"file", sizeof(bl_open_file *), read_key_log};
 
 static const bl_conf_word_value protocols[] = {{"SSLv2", BL_TLS_SSLV2},
                                                {"SSLv3", BL_TLS_SSLV3},
@@ -68,7 +55,7 @@ static const bl_directive directives[] = {
     {"lua_ssl_certificate_key", BL_IN_HSL, BL_TAKE1 | BL_REPEATS, &bl_type_strs, CONF(tls.certificate_keys)},
     {"lua_ssl_trusted_certificate", BL_IN_HSL, BL_TAKE1, &bl_type_str, CONF(tls.trusted_certificate)},
     {"lua_ssl_verify_depth", BL_IN_HSL, BL_TAKE1, &bl_type_num, CONF(tls.verify_depth), "1"},
-    {"lua_ssl_key_log", BL_IN_HSL, BL_TAKE1, &type_key_log, CONF(key_log)},
+    {"lua_ssl_key_log", BL_IN_HSL, BL_TAKE1, &bl_tls_key_log, CONF(tls.key_log)},
     {"lua_ssl_conf_command", BL_IN_HSL, BL_TAKE2 | BL_REPEATS, &bl_type_strs, CONF(tls.conf_commands)},
     {0},
 };
@@ -76,43 +63,13 @@ static const bl_directive directives[] = {
 
 /* ------------------------------------------------------------- TLS */
 
-static int key_log_slot(void)
-{
-    static int slot = -1;
-
-    if (slot < 0)
-        slot = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
-    return slot;
-}
-
-static void write_key(const SSL *ssl, const char *line)
-{
-    const bl_open_file *file = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), key_log_slot());
-    char text[1024];
-    size_t len = strlen(line);
-
-    if (len >= sizeof text)
-        return;
-    memcpy(text, line, len);
-    text[len] = '\n';
-    if (write(file->fd, text, len + 1) < 0)
-        bl_log_write(BL_LOG_ALERT, &bl_log_process, 0, "a line of the TLS key log was lost");
-}
-
 static bool make_client(bl_conf *cf, bl_socket_conf *conf)
 {
     const bl_conf_node *node = cf->node;
 
     conf->tls.verify = 1; /* sslhandshake turns it off where it is not asked for */
     conf->client = bl_tls_client_new(cf, node, &conf->tls);
-    if (conf->client == NULL)
-        return false;
-    if (conf->key_log) {
-        SSL_CTX *ctx = bl_tls_client_ctx(conf->client);
-        SSL_CTX_set_ex_data(ctx, key_log_slot(), conf->key_log);
-        SSL_CTX_set_keylog_callback(ctx, write_key);
-    }
-    return true;
+    return conf->client != NULL;
 }
 
 static bool same_tls(const bl_tls_settings *a, const bl_tls_settings *b)
@@ -131,7 +88,7 @@ static bool merge(bl_conf *cf, int level, void *parent, void *child)
 
     if (level != BL_LOCATION || !bl_lua_main_of(cf->generation)->used)
         return true;
-    if (above && above->client && above->key_log == conf->key_log &&
+    if (above && above->client && above->tls.key_log == conf->tls.key_log &&
         same_tls(&above->tls, &conf->tls)) {
         conf->client = above->client;
         return true;

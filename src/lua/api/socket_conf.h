@@ -11,7 +11,6 @@ typedef struct bl_socket_conf {
     int64_t pool_size;
     int log_errors;
     bl_tls_settings tls;
-    bl_open_file *key_log; /* NULL: none */
     bl_tls_client *client; /* NULL: no Lua code in the configuration */
 } bl_socket_conf;
 

@@ -9,7 +9,9 @@ package Bulan::Test::Tls;
 #
 # Every certificate is { cert => FILE, key => FILE }, PEM. Options: names (subjectAltName; "IP:..."
 # for addresses), days (1; a negative number has expired already), rsa => BITS (default: P-256),
-# password => of the key, self_signed => 1.
+# password => of the key, self_signed => 1, ocsp => URL of the responder that it names.
+#
+#     my $der = $tls->ocsp_response($request, $revoked_cert, ...);    # what a responder answers
 
 use strict;
 use warnings;
@@ -38,13 +40,14 @@ sub certificate {
 sub make {
     my ($self, $file, $name, %option) = @_;
     my $base = "$self->{folder}/$file";
-    my $made = { cert => "$base.crt", key => "$base.key" };
+    my $made = { cert => "$base.crt", key => "$base.key", serial => 1000 + $self->{serial} };
     my @kind = $option{rsa} ? ('-newkey', "rsa:$option{rsa}") : qw(-newkey ec -pkeyopt ec_paramgen_curve:P-256);
 
     run(qw(openssl req -new), @kind, '-nodes', '-keyout', $made->{key}, '-out', "$base.csr", '-subj', "/CN=$name");
     write_file("$base.ext", extensions(%option));
     my @signer = $option{self_signed} ? ('-signkey', $made->{key})
-        : ('-CA', $self->{authority}{cert}, '-CAkey', $self->{authority}{key}, '-set_serial', 1000 + $self->{serial}++);
+        : ('-CA', $self->{authority}{cert}, '-CAkey', $self->{authority}{key}, '-set_serial', $made->{serial});
+    $self->{serial}++;
     run(qw(openssl x509 -req -in), "$base.csr", @signer, '-days', defined $option{days} ? $option{days} : 1,
         '-extfile', "$base.ext", '-out', $made->{cert});
     if ($option{password}) {
@@ -59,7 +62,26 @@ sub extensions {
     my (%option) = @_;
     return "basicConstraints=critical,CA:TRUE\n" if $option{authority};
     my @names = map { /^(?:IP|DNS|URI):/ ? $_ : "DNS:$_" } @{ $option{names} || [] };
-    return @names ? 'subjectAltName=' . join(',', @names) . "\n" : "basicConstraints=CA:FALSE\n";
+    my $ocsp = $option{ocsp} ? "authorityInfoAccess=OCSP;URI:$option{ocsp}\n" : '';
+    return $ocsp . (@names ? 'subjectAltName=' . join(',', @names) . "\n" : "basicConstraints=CA:FALSE\n");
+}
+
+# The authority's answer to a request in DER: all of its certificates are good, but those given.
+sub ocsp_response {
+    my ($self, $request, @revoked) = @_;
+    my $base = "$self->{folder}/ocsp-$$";
+    my %revoked = map { $_->{serial} => 1 } @revoked;
+    my $day = POSIX::strftime('%y%m%d%H%M%SZ', gmtime(time + 86400));
+    my $now = POSIX::strftime('%y%m%d%H%M%SZ', gmtime(time - 60));
+
+    write_file("$base.index", join '', map {
+        sprintf "%s\t%s\t%s\t%04X\tunknown\t/CN=%d\n", $revoked{$_} ? 'R' : 'V', $day, $revoked{$_} ? $now : '', $_, $_;
+    } 1000 .. 1000 + $self->{serial});
+    write_file("$base.request", $request);
+    run(qw(openssl ocsp -ndays 1 -index), "$base.index", '-CA', $self->{authority}{cert},
+        '-rsigner', $self->{authority}{cert}, '-rkey', $self->{authority}{key},
+        '-reqin', "$base.request", '-respout', "$base.response");
+    return Bulan::Test::Server::slurp("$base.response");
 }
 
 sub write_file {
