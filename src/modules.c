@@ -20,6 +20,7 @@
 #include "http/modules/auth_request.h"
 #include "http/modules/autoindex.h"
 #include "http/modules/proxy.h"
+#include "http/modules/set_misc.h"
 #include "http/modules/split_clients.h"
 #include "http/modules/empty_gif.h"
 #include "http/modules/random_index.h"
@@ -56,6 +57,7 @@ static bl_module *const http_modules[] = {
     &bl_http_core_module,
     &bl_open_file_module,
     &bl_rewrite_module,
+    &bl_set_misc_module,
     &bl_lua_module,
     &bl_lua_regex_module,
     &bl_lua_shdict_module,
@@ -125,6 +127,7 @@ const char *const bl_feature_modules[] = {
     "ngx_http_echo_module.so",
     "ngx_http_headers_more_filter_module.so",
     "ngx_http_memc_module.so",
+    "ngx_http_set_misc_module.so",
     NULL,
 };
 
