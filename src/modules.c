@@ -27,6 +27,7 @@
 #include "http/modules/secure_link.h"
 #include "http/modules/realip.h"
 #include "http/modules/geo.h"
+#include "http/modules/referer.h"
 #include "http/modules/rewrite.h"
 #include "http/modules/ssl.h"
 #include "http/modules/static.h"
@@ -72,6 +73,7 @@ static bl_module *const http_modules[] = {
     &bl_map_module,
     &bl_geo_module,
     &bl_realip_module,
+    &bl_referer_module,
     &bl_secure_link_module,
     &bl_random_index_module,
     &bl_empty_gif_module,
