@@ -5,6 +5,7 @@
 #include "http/modules/access.h"
 #include "http/modules/auth_basic.h"
 #include "http/modules/charset.h"
+#include "http/modules/dav.h"
 #include "http/modules/echo.h"
 #include "http/modules/gunzip.h"
 #include "http/modules/gzip.h"
@@ -82,6 +83,7 @@ static bl_module *const http_modules[] = {
     &bl_gzip_static_module,
     &bl_charset_module,
     &bl_echo_module,
+    &bl_dav_module,
     &bl_autoindex_module,
     &bl_index_module,
     &bl_static_module,
@@ -112,6 +114,7 @@ bl_module_list bl_stream_modules = {.modules = stream_modules};
 const char *const bl_feature_words[] = {
     "--with-http_ssl_module",
     "--with-http_auth_request_module",
+    "--with-http_dav_module",
     "--with-http_gunzip_module",
     "--with-http_gzip_static_module",
     "--with-http_random_index_module",

@@ -128,8 +128,8 @@ static bool read_word(bl_conf *cf, const bl_conf_node *node, int word, settings 
     entry *e = bl_array_push(s->entries);
     if (text.len == 0 || text.p[0] != '~')
         return read_name(cf, node, word, e);
-    e->regex = bl_regex_use_new(cf, node, word, bl_pool_str(cf->pool, behind(text, 1)),
-                                BL_REGEX_CASELESS);
+    e->regex =
+        bl_regex_use_new(cf, node, word, bl_pool_str(cf->pool, behind(text, 1)), BL_REGEX_CASELESS);
     return e->regex != NULL;
 }
 
