@@ -5,6 +5,7 @@
 #include "http/modules/access.h"
 #include "http/modules/auth_basic.h"
 #include "http/modules/charset.h"
+#include "http/modules/dav.h"
 #include "http/modules/echo.h"
 #include "http/modules/gunzip.h"
 #include "http/modules/gzip.h"
@@ -20,12 +21,14 @@
 #include "http/modules/auth_request.h"
 #include "http/modules/autoindex.h"
 #include "http/modules/proxy.h"
+#include "http/modules/set_misc.h"
 #include "http/modules/split_clients.h"
 #include "http/modules/empty_gif.h"
 #include "http/modules/random_index.h"
 #include "http/modules/secure_link.h"
 #include "http/modules/realip.h"
 #include "http/modules/geo.h"
+#include "http/modules/referer.h"
 #include "http/modules/rewrite.h"
 #include "http/modules/ssl.h"
 #include "http/modules/static.h"
@@ -57,6 +60,7 @@ static bl_module *const http_modules[] = {
     &bl_http_core_module,
     &bl_open_file_module,
     &bl_rewrite_module,
+    &bl_set_misc_module,
     &bl_lua_module,
     &bl_lua_regex_module,
     &bl_lua_shdict_module,
@@ -72,6 +76,7 @@ static bl_module *const http_modules[] = {
     &bl_map_module,
     &bl_geo_module,
     &bl_realip_module,
+    &bl_referer_module,
     &bl_secure_link_module,
     &bl_random_index_module,
     &bl_empty_gif_module,
@@ -80,6 +85,7 @@ static bl_module *const http_modules[] = {
     &bl_gzip_static_module,
     &bl_charset_module,
     &bl_echo_module,
+    &bl_dav_module,
     &bl_autoindex_module,
     &bl_index_module,
     &bl_static_module,
@@ -110,6 +116,7 @@ bl_module_list bl_stream_modules = {.modules = stream_modules};
 const char *const bl_feature_words[] = {
     "--with-http_ssl_module",
     "--with-http_auth_request_module",
+    "--with-http_dav_module",
     "--with-http_gunzip_module",
     "--with-http_gzip_static_module",
     "--with-http_random_index_module",
@@ -127,6 +134,7 @@ const char *const bl_feature_modules[] = {
     "ngx_http_echo_module.so",
     "ngx_http_headers_more_filter_module.so",
     "ngx_http_memc_module.so",
+    "ngx_http_set_misc_module.so",
     NULL,
 };
 

@@ -165,6 +165,11 @@ static const bl_error_page_rule *find_rule(bl_request *r, int status)
     return NULL;
 }
 
+bool bl_error_page_leads_elsewhere(bl_request *r, int status)
+{
+    return find_rule(r, status) != NULL;
+}
+
 /* A location of another server: a redirect by 302, or by the 30x of "=30x". */
 static bl_step redirect_out(bl_request *r, const bl_error_page_rule *rule, bl_str uri)
 {

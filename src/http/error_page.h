@@ -17,6 +17,8 @@ typedef struct bl_error_page_rule {
  * within the server, BL_DONE when a response is in the pipeline, BL_CLOSE when none can be sent, or
  * another status (a redirect cycle). */
 bl_step bl_error_page(bl_request *r, int status);
+/* Whether error_page has an entry for the status that applies now. */
+bool bl_error_page_leads_elsewhere(bl_request *r, int status);
 /* The built-in page itself. */
 bl_step bl_error_page_builtin(bl_request *r, int status);
 

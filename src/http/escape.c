@@ -125,3 +125,22 @@ bl_str bl_escape_undo_redirect(bl_pool *pool, bl_str s)
 {
     return undo(pool, s, true);
 }
+
+size_t bl_escape_sql(char *to, bl_str s)
+{
+    static const char special[] = "\0\n\r\b\t\032\\\"'$", letter[] = "0nrbtZ\\\"'$";
+    char *at = to;
+
+    *at++ = '\'';
+    for (size_t i = 0; i < s.len; i++) {
+        const char *found = memchr(special, s.p[i], sizeof special - 1);
+        if (found) {
+            *at++ = '\\';
+            *at++ = letter[found - special];
+        } else {
+            *at++ = s.p[i];
+        }
+    }
+    *at++ = '\'';
+    return (size_t)(at - to);
+}

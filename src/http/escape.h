@@ -13,6 +13,8 @@ typedef enum bl_escape_kind {
 
 /* `s` escaped: `s` itself when nothing in it needs that. */
 bl_str bl_escape_uri(bl_pool *pool, bl_str s, bl_escape_kind kind);
+/* As a text of SQL (MySQL's rules), with its quotes. Room for 2 * s.len + 2; bytes written. */
+size_t bl_escape_sql(char *to, bl_str s);
 /* With & < > " as entities. */
 bl_str bl_escape_html(bl_pool *pool, bl_str s);
 

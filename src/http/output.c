@@ -112,6 +112,11 @@ static bl_status replace(bl_request *r, int status)
     if (r->output.replaced)
         return fail(r);
     r->output.replaced = true;
+    if (bl_error_page_leads_elsewhere(r, status)) {
+        r->output.deferred = status;
+        r->output.eof = true; /* nothing more of this one */
+        return BL_OK;
+    }
     const bl_header *range = bl_headers_find(&r->out.headers, BL_STR("Content-Range"), NULL);
     bl_output_reset(r);
     if (status == 416 && range) /* tells the client how long the whole is */

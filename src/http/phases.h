@@ -20,6 +20,7 @@ enum {
     BL_PLACE_MIRROR = 20,
     BL_PLACE_LUA_PRECONTENT = 200,
     BL_PLACE_CONTENT = 1, /* the one content handler */
+    BL_PLACE_DAV = 10,
     BL_PLACE_INDEX = 20,
     BL_PLACE_AUTOINDEX = 30,
     BL_PLACE_GZIP_STATIC = 40,

@@ -205,6 +205,17 @@ static void respond(bl_request *r, bl_step step)
         wait_for_drain(r);
 }
 
+/* The status that a head filter put in the place of a response whose producer is through now. */
+static bl_step take_deferred(bl_request *r)
+{
+    int status = r->output.deferred;
+
+    bl_output_reset(r);
+    r->output.deferred = 0;
+    r->output.replaced = false;
+    return status;
+}
+
 /* From a step's result to the next step, until one waits or the response is there. */
 BL_HOT static void run(bl_request *r, bl_step step)
 {
@@ -225,6 +236,8 @@ BL_HOT static void run(bl_request *r, bl_step step)
             continue;
         }
         if (!leave_step(r, step, loc)) {
+            if (step == BL_DONE && BL_UNLIKELY(r->output.deferred))
+                step = take_deferred(r);
             if (step == BL_DONE || step == BL_CLOSE)
                 break;
             if ((step = bl_error_page(r, step)) == BL_DONE || step == BL_CLOSE)
@@ -489,4 +502,23 @@ void bl_request_set_ctx(bl_request *r, const bl_module *m, void *ctx)
     if (r->ctx == NULL)
         r->ctx = BL_NEW_ARRAY(r->pool, void *, (size_t)bl_http_modules.count);
     r->ctx[m->index] = ctx;
+}
+
+bl_str bl_request_raw_head(bl_request *r)
+{
+    size_t len = r->raw_head.len;
+
+    if (r->raw_head_before == NULL)
+        return r->raw_head;
+    for (const bl_raw_part *part = r->raw_head_before; part; part = part->before)
+        len += part->text.len;
+    char *text = bl_pool_bytes(r->pool, len), *at = text + len - r->raw_head.len;
+    memcpy(at, r->raw_head.p, r->raw_head.len);
+    for (const bl_raw_part *part = r->raw_head_before; part; part = part->before) {
+        at -= part->text.len;
+        memcpy(at, part->text.p, part->text.len);
+    }
+    r->raw_head = bl_str_of(text, len);
+    r->raw_head_before = NULL;
+    return r->raw_head;
 }

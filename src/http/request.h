@@ -91,6 +91,7 @@ typedef struct bl_output {
     bool eof;        /* the end was given */
     bool codec_full; /* the codec has bytes left */
     bool replaced;   /* by an error page: what its producer still gives is dropped */
+    int deferred;    /* the status whose error_page is served once the producer is through */
     bool failed;
     bl_chain held; /* body given while the head is parked */
     void (*drained)(bl_request *r, bl_status status);
@@ -99,6 +100,11 @@ typedef struct bl_output {
     /* Narrows from..to of a producer that need not begin at the beginning; NULL: it must. */
     void (*seek)(bl_request *r, off_t *from, off_t *to);
 } bl_output;
+
+typedef struct bl_raw_part {
+    struct bl_raw_part *before;
+    bl_str text;
+} bl_raw_part;
 
 struct bl_request {
     uint32_t magic;
@@ -115,6 +121,8 @@ struct bl_request {
 
     /* as received */
     bl_str request_line;
+    bl_str raw_head; /* all of the head, or, of a large one, its last part … */
+    struct bl_raw_part *raw_head_before; /* … and the parts before, last first */
     bl_str method_name;
     bl_str raw_uri;   /* as sent, with arguments: $request_uri */
     bl_str protocol;  /* "HTTP/1.1" */
@@ -234,6 +242,9 @@ static inline bl_request *bl_request_hold(bl_request *r)
     return r;
 }
 void bl_request_drop(bl_request *r);
+
+/* The head as it came, from the request line to the empty line. */
+bl_str bl_request_raw_head(bl_request *r);
 
 /* Sets the uri and what derives from it (exten). */
 void bl_request_set_uri(bl_request *r, bl_str uri);

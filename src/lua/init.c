@@ -3,6 +3,7 @@
 #include "lua/api/timer.h"
 #include "lua/module.h"
 #include "lua/reload.h"
+#include "os/signal.h"
 #include "lua/watch.h"
 
 static void drop_vm(void *data)
@@ -49,9 +50,10 @@ bool bl_lua_init_open(bl_generation *g)
 bool bl_lua_init_worker_start(bl_generation *g)
 {
     bl_lua_vm *vm = bl_lua_vm_of(g);
-
     const bl_lua_main *main = bl_lua_main_of(g);
 
+    if (vm && !main->sa_restart)
+        bl_signal_restart(false);
     if (vm) {
         bl_watch_start(vm, main->block_warn, main->block_abort);
         bl_lua_events_join(vm);

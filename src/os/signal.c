@@ -31,19 +31,30 @@ static void note(int number, siginfo_t *info, void *context BL_UNUSED)
     errno = saved;
 }
 
-static bool install(void)
+/* Nothing to us, but the end of a process that has no handler; SIG_IGN would be inherited by
+ * programs that are started. */
+static void pass_over(int number BL_UNUSED)
+{
+}
+
+static bool install(int restart)
 {
     struct sigaction ignore = {.sa_handler = SIG_IGN};
+    struct sigaction nothing = {.sa_handler = pass_over, .sa_flags = restart};
 
     for (size_t i = 0; i < BL_COUNTOF(handled); i++) {
-        bool quiet = handled[i].number == SIGURG; /* interrupts no call of a program */
-        struct sigaction action = {.sa_sigaction = note,
-                                   .sa_flags = SA_SIGINFO | (quiet ? SA_RESTART : 0)};
+        struct sigaction action = {.sa_sigaction = note, .sa_flags = SA_SIGINFO | restart};
         sigemptyset(&action.sa_mask);
         if (sigaction(handled[i].number, &action, NULL) != 0)
             return false;
     }
-    return sigaction(SIGPIPE, &ignore, NULL) == 0 && sigaction(SIGSYS, &ignore, NULL) == 0;
+    return sigaction(SIGPIPE, &ignore, NULL) == 0 && sigaction(SIGSYS, &ignore, NULL) == 0 &&
+           sigaction(SIGALRM, &nothing, NULL) == 0 && sigaction(SIGIO, &nothing, NULL) == 0;
+}
+
+void bl_signal_restart(bool restart)
+{
+    install(restart ? SA_RESTART : 0);
 }
 
 bool bl_signal_open(void)
@@ -57,7 +68,7 @@ bool bl_signal_open(void)
         return false;
     for (int i = 0; i < NUMBERS; i++)
         pending[i] = 0;
-    return install();
+    return install(SA_RESTART);
 }
 
 int bl_signal_fd(void)

@@ -11,6 +11,8 @@
 /* Installs the handlers (HUP QUIT TERM INT USR1 USR2 WINCH CHLD URG; PIPE and SYS are ignored) and
  * makes the pipe. In a forked child: the same again, with nothing pending. False: errno. */
 bool bl_signal_open(void);
+/* Whether system calls that a signal interrupts go on by themselves; they do unless told. */
+void bl_signal_restart(bool restart);
 /* Becomes readable when a signal comes. */
 int bl_signal_fd(void);
 /* Empties the pipe; before taking signals. */

@@ -7,24 +7,14 @@
 static bool get_client_headers(bl_request *r, const bl_variable *v BL_UNUSED, bl_str name BL_UNUSED,
                                bl_str *value)
 {
-    const bl_request *main = r->main;
-    size_t size = main->request_line.len + 2;
+    bl_str head = bl_request_raw_head(r->main);
 
-    BL_HEADERS_EACH(h, &main->in)
-    {
-        size += h->name.len + h->value.len + 4;
-    }
-    char *text = bl_pool_bytes(r->pool, size), *to = bl_str_put(text, main->request_line);
-    to = bl_str_put(to, BL_STR("\r\n"));
-    BL_HEADERS_EACH(h, &main->in)
-    {
-        to = bl_str_put(to, h->name);
-        to = bl_str_put(to, BL_STR(": "));
-        if (h->value.len)
-            to = bl_str_put(to, h->value);
-        to = bl_str_put(to, BL_STR("\r\n"));
-    }
-    *value = bl_str_of(text, (size_t)(to - text));
+    /* without the empty line */
+    if (head.len && head.p[head.len - 1] == '\n')
+        head.len--;
+    if (head.len && head.p[head.len - 1] == '\r')
+        head.len--;
+    *value = head;
     return true;
 }
 

@@ -21,7 +21,8 @@ static bl_str skip_separators(bl_str s)
     return s;
 }
 
-/* The tag at the front of `s`, with W/ and quotes; empty when there is none. */
+/* The tag at the front of `s`, with W/ and quotes; one without quotes, which some programs have,
+ * goes to the next comma. Empty when there is none. */
 static bl_str first_etag(bl_str s)
 {
     size_t start = bl_str_starts(s, BL_STR("W/")) ? WEAK_PREFIX : 0;
@@ -29,7 +30,15 @@ static bl_str first_etag(bl_str s)
                           ? memchr(s.p + start + 1, '"', s.len - start - 1)
                           : NULL;
 
-    return end ? bl_str_of(s.p, (size_t)(end - s.p) + 1) : BL_STR_NONE;
+    if (end)
+        return bl_str_of(s.p, (size_t)(end - s.p) + 1);
+    if (s.len == start || s.p[start] == '"')
+        return BL_STR_NONE;
+    ssize_t comma = bl_str_chr(s, ',');
+    size_t len = comma < 0 ? s.len : (size_t)comma;
+    while (len && s.p[len - 1] == ' ')
+        len--;
+    return bl_str_of(s.p, len);
 }
 
 bool bl_not_modified_has_etag(bl_str list, bl_str etag, bool weak)

@@ -192,6 +192,16 @@ static void on_head_readable(bl_io *io)
 /* ------------------------------------------------------------- the head */
 
 /* Room for more of the head. 0, or the status to refuse it with. */
+/* What of the head stands in a buffer that is left. */
+static void keep_part(bl_h1 *h)
+{
+    bl_raw_part *part = BL_NEW(h->pool, bl_raw_part);
+
+    part->text = bl_str_of(h->head_start, (size_t)(h->pos - h->head_start));
+    part->before = h->r->raw_head_before;
+    h->r->raw_head_before = part;
+}
+
 static int make_room(bl_h1 *h)
 {
     bl_http_core_server *core = h->r->server->core;
@@ -212,6 +222,9 @@ static int make_room(bl_h1 *h)
     char *buf = bl_pool_bytes(h->pool, (size_t)size);
     memcpy(buf, h->pos, partial);
     h->fields_start = NULL;
+    if (h->have_line)
+        keep_part(h);
+    h->head_start = buf;
     h->scanned = buf + (h->scanned - h->pos);
     h->buf = h->pos = buf;
     h->last = buf + partial;
@@ -583,6 +596,7 @@ static int parse_head(bl_h1 *h)
             line.len--;
         h->pos = h->scanned = lf + 1;
         if (!h->have_line) {
+            h->head_start = line.p;
             if (line.len == 0)
                 continue; /* RFC 9112 section 2.2: an empty line in front is let pass */
             int status = use_request_line(h, line);
@@ -618,6 +632,7 @@ static bool use_bytes(bl_h1 *h)
     }
     if (status == 0) {
         h->head_whole = true;
+        h->r->raw_head = bl_str_of(h->head_start, (size_t)(h->pos - h->head_start));
         status = h->r->http_version == 9 ? 0 : understand(h);
         if (status == 0) {
             begin_request(h);

@@ -25,6 +25,7 @@ typedef struct bl_h1 {
     /* reading */
     char *buf, *pos, *last, *end; /* pos..last: received, not yet used */
     char *scanned;                /* up to here no line end was found */
+    char *head_start;             /* of the head, as far as it is in this buffer */
     int large_used;
     bool large; /* the buffer is one of large_client_header_buffers */
     bool have_line;

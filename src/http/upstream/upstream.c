@@ -456,6 +456,8 @@ static int open_link(bl_upstream *u)
     bool bound = u->local.len != 0;
 
     u->link = bl_uplink_open(u, bound ? &u->local : NULL, bound && u->conf->bind->transparent);
+    if (u->link == NULL && bound && errno == EADDRNOTAVAIL) /* logged; no other peer would help */
+        return bl_upstream_finish(u, 500);
     if (u->link == NULL) {
         bl_log_write(BL_LOG_ERR, u->r->log, errno, "connect() to %.*s failed",
                      BL_STR_ARG(u->choice.peer->name));

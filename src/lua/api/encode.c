@@ -2,6 +2,7 @@
 #include "core/base64.h"
 #include "core/str.h"
 #include "core/time.h"
+#include "http/escape.h"
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -98,21 +99,7 @@ long bl_lua_base64_decode(char *to, const char *s, size_t len, bool url, bool mi
 
 size_t bl_lua_quote_sql(char *to, const char *s, size_t len)
 {
-    char *at = to;
-
-    *at++ = '\'';
-    for (size_t i = 0; i < len; i++) {
-        static const char special[] = "\0\n\r\b\t\032\\\"'$", letter[] = "0nrbtZ\\\"'$";
-        const char *found = memchr(special, s[i], sizeof special - 1);
-        if (found) {
-            *at++ = '\\';
-            *at++ = letter[found - special];
-        } else {
-            *at++ = s[i];
-        }
-    }
-    *at++ = '\'';
-    return (size_t)(at - to);
+    return bl_escape_sql(to, bl_str_of(s, len));
 }
 
 /* ------------------------------------------------------------- digests */

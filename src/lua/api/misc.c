@@ -1,4 +1,5 @@
 #include "lua/api/misc.h"
+#include "http/modules/set_misc.h"
 #include "lua/fault.h"
 #include "lua/vm.h"
 #include "process/core.h"
@@ -180,8 +181,45 @@ void bl_lua_misc_config(lua_State *L, const bl_generation *g)
     lua_setfield(L, -2, "config");
 }
 
+/* ------------------------------------------------------------- ndk.set_var */
+
+/* name, text -> text, or nil; nothing when there is no directive of that name. */
+static int l_set_misc(lua_State *L)
+{
+    bl_str name, text;
+
+    name.p = (char *)luaL_checklstring(L, 1, &name.len);
+    bl_set_misc_fn run = bl_set_misc_find(name);
+    if (run == NULL)
+        return 0;
+    if (lua_isnoneornil(L, 2)) {
+        lua_settop(L, 1);
+        lua_pushliteral(L, "");
+    }
+    text.p = (char *)luaL_checklstring(L, 2, &text.len);
+    bl_pool *pool = bl_pool_new();
+    bl_str value = run(pool, text);
+    if (value.p)
+        lua_pushlstring(L, value.p, value.len);
+    else
+        lua_pushnil(L);
+    bl_pool_free(pool);
+    return 1;
+}
+
+/* For resty.core.ndk, which takes it away. */
+static void open_set_misc(lua_State *L)
+{
+    lua_getglobal(L, "package");
+    lua_getfield(L, -1, "loaded");
+    lua_pushcfunction(L, l_set_misc);
+    lua_setfield(L, -2, "bulan.set_misc");
+    lua_pop(L, 2);
+}
+
 void bl_lua_open_misc(lua_State *L)
 {
+    open_set_misc(L);
     for (size_t i = 0; i < BL_COUNTOF(constants); i++) {
         lua_pushinteger(L, constants[i].value);
         lua_setfield(L, -2, constants[i].name);

@@ -20,7 +20,8 @@ bl_status bl_lua_out_head(bl_lua_ctx *ctx)
 
     if (r->output.begun)
         return r->output.failed ? BL_ERROR : BL_OK;
-    if (r->out.content_type.p == NULL && !ctx->no_type && settings_of(r)->use_default_type)
+    if (r->out.content_type.p == NULL && !ctx->no_type && r->out.status != 304 &&
+        settings_of(r)->use_default_type)
         r->out.content_type = bl_mime_of(r);
     return bl_output_head(r);
 }

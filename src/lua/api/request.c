@@ -42,33 +42,15 @@ static int l_http_version(lua_State *L)
     return 1;
 }
 
-static void add(luaL_Buffer *b, bl_str s)
-{
-    luaL_addlstring(b, s.p, s.len);
-}
-
 static int l_raw_header(lua_State *L)
 {
     bl_request *r = bl_lua_request(L, BL_LUA_REAL)->main;
-    bool no_line = lua_toboolean(L, 1);
-    luaL_Buffer b;
 
     if (r->http_version >= 2000)
         return luaL_error(L, "http2 requests not supported yet");
-    luaL_buffinit(L, &b);
-    if (!no_line) {
-        add(&b, r->request_line);
-        luaL_addstring(&b, "\r\n");
-    }
-    BL_HEADERS_EACH(h, &r->in)
-    {
-        add(&b, h->name);
-        luaL_addstring(&b, ": ");
-        add(&b, h->value);
-        luaL_addstring(&b, "\r\n");
-    }
-    luaL_addstring(&b, "\r\n");
-    luaL_pushresult(&b);
+    bl_str head = bl_request_raw_head(r);
+    ssize_t line_end = lua_toboolean(L, 1) ? bl_str_chr(head, '\n') : -1;
+    lua_pushlstring(L, head.p + line_end + 1, head.len - (size_t)(line_end + 1));
     return 1;
 }
 
