@@ -73,13 +73,11 @@ static char thread_state(void)
     return end && end[1] ? end[2] : '?';
 }
 
-/* It wants to run and the machine doesn't let it: no fault of its code, as long as that has not
- * used so much processor time itself. */
-static bool is_starved(uint64_t cpu_before)
+/* It has used so much processor time itself, or it sleeps in the kernel. Otherwise it wants to run
+ * and the machine doesn't let it, which is no fault of its code. */
+static bool is_guilty(uint64_t cpu_before, int64_t least)
 {
-    uint64_t least = (uint64_t)(watch.warn ? watch.warn : watch.abort);
-
-    return clock_ms(watch.cpu) - cpu_before < least && thread_state() == 'R';
+    return clock_ms(watch.cpu) - cpu_before >= (uint64_t)least || thread_state() != 'R';
 }
 
 /* Sleeps until the worker runs Lua again. It may just have begun: so the watcher waits for one tick
@@ -127,16 +125,16 @@ static void *watch_worker(void *data BL_UNUSED)
             park(turn);
             continue;
         }
-        if (is_starved(cpu))
-            continue;
         if (now >= warn_at) {
+            if (!is_guilty(cpu, watch.warn))
+                continue;
             warn_at = UINT64_MAX;
             accuse(turn, since, BL_WATCH_WARN, SIGPROF);
         } else if (now >= late_at) {
             late_at = UINT64_MAX;
             pthread_kill(watch.worker, SIGVTALRM);
         }
-        if (watch.abort && now - since >= (uint64_t)watch.abort)
+        if (watch.abort && now - since >= (uint64_t)watch.abort && is_guilty(cpu, watch.abort))
             accuse(turn, since, BL_WATCH_ABORT, SIGVTALRM);
     }
     return NULL;

@@ -144,7 +144,7 @@ subtest 'time' => sub {
     ok $client->is_closed, 'a head that does not come';
     $client = $server->connect;
     $client->send(head('POST /body HTTP/1.1', 'Host: x', 'Content-Length: 4') . 'mo');
-    is $client->response->{status}, 408, 'a body that does not come';
+    ok $client->is_closed, 'a body that does not come: no answer, as in nginx';
     ok wait_until(5, sub { Bulan::Test::Server::slurp($server->path('logs/short.log')) =~ /^408 "POST/m }), 'logged';
 };
 

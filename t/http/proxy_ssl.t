@@ -77,7 +77,7 @@ like dn('/who?' . $args->('alice')), qr/CN=alice/, 'by variable';
 like dn('/who?' . $args->('bob')), qr/CN=bob/, 'another: no connection of the first is taken';
 like said('/who?' . $args->('alice')), qr/CN=alice.*\|2$/, 'but the kept one of the same';
 is dn('/who'), '', 'an empty value: none';
-is said('/who?c=/none&k=/none'), 502, 'one that is not there';
+is said('/who?c=/none&k=/none'), 500, 'one that is not there';
 ok $server->wait_log(qr{cannot load certificate "/none"}), 'said';
 like dn('/cached?w=alice'), qr/CN=alice/, 'kept in memory';
 unlink "$folder/alice.cert";
