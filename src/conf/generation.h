@@ -21,6 +21,9 @@ typedef struct bl_zone {
     /* Called when it is mapped, before the fork; `before`: `data` of the zone that the memory was
      * inherited from, else NULL. False: an error was logged. */
     bool (*init)(struct bl_zone *zone, void *before);
+    /* Called behind init, where the generation before has a zone of that name and owner, but of
+     * another size: takes over what it holds. NULL: it begins empty. */
+    void (*take_over)(struct bl_zone *zone, const struct bl_zone *before);
     void *data;
     const bl_conf_node *node; /* that named it first */
 } bl_zone;

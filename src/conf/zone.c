@@ -64,6 +64,12 @@ static bool inherit(bl_zone *zone, bl_generation *before, void **data)
     return true;
 }
 
+static bool is_other_size(const bl_zone *zone, const bl_zone *old)
+{
+    return old && !zone->fresh && old->memory && old->owner == zone->owner &&
+           old->size != zone->size;
+}
+
 static bool map_one(bl_generation *g, bl_generation *before, bl_zone *zone)
 {
     void *data = NULL;
@@ -83,7 +89,12 @@ static bool map_one(bl_generation *g, bl_generation *before, bl_zone *zone)
         }
     }
     bl_pool_cleanup(g->pool, unmap, zone);
-    return zone->init == NULL || zone->init(zone, data);
+    if (zone->init && !zone->init(zone, data))
+        return false;
+    const bl_zone *old = before ? find_zone(before, zone->name) : NULL;
+    if (zone->take_over && is_other_size(zone, old))
+        zone->take_over(zone, old);
+    return true;
 }
 
 bool bl_zones_map(bl_generation *g, bl_generation *before)

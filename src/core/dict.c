@@ -23,6 +23,7 @@ const char *bl_dict_error(bl_dict_result result)
         [BL_DICT_EMPTY_KEY] = "empty key",
         [BL_DICT_LONG_KEY] = "key too long",
         [BL_DICT_SMALL_BUFFER] = "buffer too small",
+        [BL_DICT_CHANGED] = "changed",
     };
 
     BL_ASSERT(result < BL_DICT_RESULTS);

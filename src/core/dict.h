@@ -55,6 +55,7 @@ typedef enum bl_dict_result {
     BL_DICT_EMPTY_KEY,
     BL_DICT_LONG_KEY,
     BL_DICT_SMALL_BUFFER, /* the caller's buffer is too small; value->str.len says what it takes */
+    BL_DICT_CHANGED,      /* it is not what was expected (bl_dict_swap) */
     BL_DICT_RESULTS,
 } bl_dict_result;
 
@@ -98,6 +99,16 @@ bl_dict_result bl_dict_delete(bl_dict *dict, bl_str key);
 bl_dict_result bl_dict_incr(bl_dict *dict, bl_str key, double by, const double *init,
                             uint64_t init_ttl, uint64_t now, double *result, bool *forcible);
 
+/* The same, and whenever it succeeds the number lives `ttl` from now, 0 for ever. */
+bl_dict_result bl_dict_incr_ttl(bl_dict *dict, bl_str key, double by, const double *init,
+                                uint64_t ttl, uint64_t now, double *result, bool *forcible);
+
+/* Compare and set: stores `value` if what is there equals `expected` in type and bytes; nil stands
+ * for nothing, in either. Flags are not compared. OK, CHANGED, NO_MEMORY, BAD_TYPE or a complaint
+ * about the key. */
+bl_dict_result bl_dict_swap(bl_dict *dict, bl_str key, const bl_dict_value *expected,
+                            const bl_dict_value *value, uint64_t ttl, uint64_t now, bool *forcible);
+
 /* Puts a number or a string at the left or right end of a list, which begins with its first value.
  * *length is that of the list then. OK, NOT_LIST, BAD_TYPE, NO_MEMORY or a complaint. */
 bl_dict_result bl_dict_lpush(bl_dict *dict, bl_str key, const bl_dict_value *value, uint64_t now,
@@ -132,6 +143,26 @@ uint64_t bl_dict_flush_expired(bl_dict *dict, uint64_t max, uint64_t now);
  * there all the while is visited once. */
 typedef bool bl_dict_visit(void *arg, bl_str key);
 void bl_dict_keys(bl_dict *dict, uint64_t max, uint64_t now, bl_dict_visit *visit, void *arg);
+
+/* The same in parts: goes on at `cursor` (0: from the start) and ends some time after `max` keys.
+ * Returns where to go on, 0 when all has been seen. */
+uint64_t bl_dict_scan(bl_dict *dict, uint64_t cursor, uint64_t max, uint64_t now,
+                      bl_dict_visit *visit, void *arg);
+
+/* Stores all that has not expired in another dictionary, the least recently used of each shard
+ * first; when it is full, what was stored first goes. Each shard is locked while it is copied. */
+void bl_dict_copy(bl_dict *from, bl_dict *to, uint64_t now);
+
+/* What is in it: values that have not expired, and the bytes that entries occupy, expired ones too,
+ * with what is lost to the sizes of chunks. Counted by going over all of it. */
+typedef struct bl_dict_usage {
+    uint64_t entries;
+    uint64_t expired;
+    uint64_t used;  /* bytes of entries */
+    uint64_t pages; /* bytes that there are for entries */
+    uint64_t free;  /* of these, in wholly free pages */
+} bl_dict_usage;
+void bl_dict_measure(bl_dict *dict, uint64_t now, bl_dict_usage *usage);
 
 /* The size it was made with. */
 size_t bl_dict_capacity(const bl_dict *dict);

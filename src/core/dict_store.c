@@ -7,6 +7,7 @@ typedef enum store_mode {
     STORE_SET,
     STORE_ADD,
     STORE_REPLACE,
+    STORE_SWAP,
 } store_mode;
 
 /* An operation that stores a value. */
@@ -16,6 +17,7 @@ typedef struct storing {
     uint64_t hash;
     bl_str key;
     bl_dict_value value;
+    const bl_dict_value *expected; /* of STORE_SWAP */
     uint64_t expires;
     store_mode mode;
     bl_need need;
@@ -105,6 +107,25 @@ static bl_dict_result store_new(storing *st, bl_entry *old)
     return BL_DICT_OK;
 }
 
+static bool equals(const bl_entry *entry, size_t key_size, const bl_dict_value *value)
+{
+    if (entry == NULL || value->type == BL_DICT_NIL)
+        return entry == NULL && value->type == BL_DICT_NIL;
+    if (entry->type != value->type)
+        return false;
+    if (value->type == BL_DICT_STRING)
+        return entry->size == value->str.len &&
+               memcmp(entry->data + key_size, value->str.p, value->str.len) == 0;
+    return bl_double_of(entry->number) == value->number;
+}
+
+static bl_dict_result remove_locked(storing *st, bl_entry *entry)
+{
+    if (entry)
+        bl_shard_remove(st->dict, st->shard, entry);
+    return BL_DICT_OK;
+}
+
 static bl_dict_result store_locked(storing *st)
 {
     bl_entry *old = bl_shard_find(st->dict, st->shard, st->hash, st->key);
@@ -114,6 +135,10 @@ static bl_dict_result store_locked(storing *st)
         return BL_DICT_EXISTS;
     if (st->mode == STORE_REPLACE && !alive)
         return BL_DICT_NOT_FOUND;
+    if (st->mode == STORE_SWAP && !equals(alive ? old : NULL, st->key.len, st->expected))
+        return BL_DICT_CHANGED;
+    if (st->value.type == BL_DICT_NIL)
+        return remove_locked(st, old);
     if (!old ||
         !bl_slab_suits(st->dict->slab, old, bl_entry_size(st->key.len, value_size(&st->value))))
         return store_new(st, old);
@@ -164,6 +189,21 @@ static void storing_begin(storing *st, bl_dict *dict, bl_str key, uint64_t ttl, 
     st->need.now = now;
 }
 
+static bl_dict_result run(storing *st, bl_dict *dict, bl_str key, uint64_t ttl, uint64_t now,
+                          bool *forcible)
+{
+    bl_dict_result result;
+
+    storing_begin(st, dict, key, ttl, now);
+    do {
+        storing_lock(st);
+        result = store_locked(st);
+    } while (storing_unlock(st));
+    if (forcible)
+        *forcible = st->need.forcible;
+    return result;
+}
+
 static bl_dict_result store(bl_dict *dict, bl_str key, const bl_dict_value *value, uint64_t ttl,
                             uint64_t now, store_mode mode, bool safe, bool *forcible)
 {
@@ -178,14 +218,22 @@ static bl_dict_result store(bl_dict *dict, bl_str key, const bl_dict_value *valu
         return mode == STORE_SET ? bl_dict_delete(dict, key) : BL_DICT_NIL_VALUE;
     if (value->type >= BL_DICT_LIST)
         return BL_DICT_BAD_TYPE;
-    storing_begin(&st, dict, key, ttl, now);
-    do {
-        storing_lock(&st);
-        result = store_locked(&st);
-    } while (storing_unlock(&st));
+    return run(&st, dict, key, ttl, now, forcible);
+}
+
+bl_dict_result bl_dict_swap(bl_dict *dict, bl_str key, const bl_dict_value *expected,
+                            const bl_dict_value *value, uint64_t ttl, uint64_t now, bool *forcible)
+{
+    storing st = {.value = *value, .expected = expected, .mode = STORE_SWAP, .need.evict = true};
+    bl_dict_result result = bl_dict_check_key(dict, key);
+
     if (forcible)
-        *forcible = st.need.forcible;
-    return result;
+        *forcible = false;
+    if (result != BL_DICT_OK)
+        return result;
+    if (value->type >= BL_DICT_LIST || expected->type >= BL_DICT_LIST)
+        return BL_DICT_BAD_TYPE;
+    return run(&st, dict, key, ttl, now, forcible);
 }
 
 bl_dict_result bl_dict_set(bl_dict *dict, bl_str key, const bl_dict_value *value, uint64_t ttl,
@@ -237,21 +285,24 @@ bl_dict_result bl_dict_delete(bl_dict *dict, bl_str key)
     return BL_DICT_OK;
 }
 
-/* Adds to a number that is there; readers see the old or the new one. */
-static bl_dict_result add_to(bl_shard *shard, bl_entry *entry, double by, double *result)
+/* Adds to a number that is there; readers see the old or the new one. `expires` NULL: as it is. */
+static bl_dict_result add_to(bl_shard *shard, bl_entry *entry, double by, const uint64_t *expires,
+                             double *result)
 {
     if (entry->type != BL_DICT_NUMBER)
         return BL_DICT_NOT_NUMBER;
     *result = bl_double_of(entry->number) + by;
     __atomic_store_n(&entry->number, bl_double_bits(*result), __ATOMIC_RELAXED);
+    if (expires)
+        bl_shard_set_expiry(shard, entry, *expires);
     bl_shard_use(shard, entry);
     return BL_DICT_OK;
 }
 
 /* The way of incr when there is no number yet. */
 static BL_COLD bl_dict_result incr_from(bl_dict *dict, bl_str key, double by, double init,
-                                        uint64_t init_ttl, uint64_t now, double *result,
-                                        bool *forcible)
+                                        uint64_t init_ttl, const uint64_t *expires, uint64_t now,
+                                        double *result, bool *forcible)
 {
     storing st = {.value = {.type = BL_DICT_NUMBER, .number = init + by}, .need.evict = true};
     bl_dict_result outcome;
@@ -263,7 +314,7 @@ static BL_COLD bl_dict_result incr_from(bl_dict *dict, bl_str key, double by, do
         storing_lock(&st);
         entry = bl_shard_find(dict, st.shard, st.hash, key);
         if (entry && !bl_entry_expired(entry, now))
-            outcome = add_to(st.shard, entry, by, result);
+            outcome = add_to(st.shard, entry, by, expires, result);
         else
             outcome = store_locked(&st);
     } while (storing_unlock(&st));
@@ -272,8 +323,9 @@ static BL_COLD bl_dict_result incr_from(bl_dict *dict, bl_str key, double by, do
     return outcome;
 }
 
-bl_dict_result bl_dict_incr(bl_dict *dict, bl_str key, double by, const double *init,
-                            uint64_t init_ttl, uint64_t now, double *result, bool *forcible)
+static inline bl_dict_result incr(bl_dict *dict, bl_str key, double by, const double *init,
+                                  uint64_t init_ttl, const uint64_t *expires, uint64_t now,
+                                  double *result, bool *forcible)
 {
     bl_dict_result outcome = bl_dict_check_key(dict, key);
     bl_shard *shard;
@@ -290,11 +342,25 @@ bl_dict_result bl_dict_incr(bl_dict *dict, bl_str key, double by, const double *
     entry = bl_shard_find(dict, shard, hash, key);
     outcome = BL_DICT_NOT_FOUND;
     if (entry && !bl_entry_expired(entry, now))
-        outcome = add_to(shard, entry, by, result);
+        outcome = add_to(shard, entry, by, expires, result);
     bl_shard_unlock(shard);
     if (BL_LIKELY(outcome != BL_DICT_NOT_FOUND) || !init)
         return outcome;
-    return incr_from(dict, key, by, *init, init_ttl, now, result, forcible);
+    return incr_from(dict, key, by, *init, init_ttl, expires, now, result, forcible);
+}
+
+bl_dict_result bl_dict_incr(bl_dict *dict, bl_str key, double by, const double *init,
+                            uint64_t init_ttl, uint64_t now, double *result, bool *forcible)
+{
+    return incr(dict, key, by, init, init_ttl, NULL, now, result, forcible);
+}
+
+bl_dict_result bl_dict_incr_ttl(bl_dict *dict, bl_str key, double by, const double *init,
+                                uint64_t ttl, uint64_t now, double *result, bool *forcible)
+{
+    uint64_t expires = expiry(ttl, now);
+
+    return incr(dict, key, by, init, ttl, &expires, now, result, forcible);
 }
 
 bl_dict_result bl_dict_expire(bl_dict *dict, bl_str key, uint64_t ttl, uint64_t now)

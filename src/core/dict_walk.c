@@ -1,10 +1,14 @@
 /* The operations that go over a whole dictionary. They hold a shard's lock for a stretch of its
  * index at a time, so that others wait microseconds, however large the zone is. */
 #include "core/dict.h"
+#include "core/mem.h"
 #include "core/shard.h"
+
+#include <stdlib.h>
 
 enum {
     WALK_SLOTS = 1024, /* looked at with one taking of the lock */
+    SCAN_SLOTS = 64,   /* the same, where only some keys are asked for */
     KEYS_BUFFER = 2 * (BL_DICT_KEY_MAX + 1),
 };
 
@@ -78,10 +82,11 @@ static bool copy_chain(bl_dict *dict, key_walk *walk, bl_ref ref, uint64_t now)
     return true;
 }
 
-static void gather_keys(bl_dict *dict, key_walk *walk, uint64_t now)
+/* The next keys, of at most `stretch` slots. */
+static void gather_keys(bl_dict *dict, key_walk *walk, uint32_t stretch, uint64_t now)
 {
     bl_shard *shard = &dict->shards[walk->shard];
-    uint32_t slots = dict->slot_mask + 1, end = BL_MIN(walk->slot + WALK_SLOTS, slots);
+    uint32_t slots = dict->slot_mask + 1, end = BL_MIN(walk->slot + stretch, slots);
 
     walk->used = 0;
     bl_shard_lock(dict, shard);
@@ -96,22 +101,164 @@ static void gather_keys(bl_dict *dict, key_walk *walk, uint64_t now)
     }
 }
 
+/* Hands out what was gathered, at most `max` keys; how many, or UINT64_MAX: it was told to stop. */
+static uint64_t hand_out(const key_walk *walk, uint64_t max, bl_dict_visit *visit, void *arg)
+{
+    uint64_t count = 0;
+    uint16_t size;
+
+    for (size_t at = 0; at < walk->used && count < max; at += sizeof(size) + size, count++) {
+        memcpy(&size, walk->buffer + at, sizeof(size));
+        if (!visit(arg, bl_str_of((char *)walk->buffer + at + sizeof(size), size)))
+            return UINT64_MAX;
+    }
+    return count;
+}
+
 void bl_dict_keys(bl_dict *dict, uint64_t max, uint64_t now, bl_dict_visit *visit, void *arg)
 {
+    uint64_t left = max ? max : UINT64_MAX - 1, count;
     key_walk walk;
-    uint64_t visited = 0;
-    uint16_t size;
-    size_t at;
 
     walk.shard = walk.slot = walk.skip = 0;
-    while (walk.shard < bl_dict_shards(dict)) {
-        gather_keys(dict, &walk, now);
-        for (at = 0; at < walk.used; at += sizeof(size) + size) {
-            memcpy(&size, walk.buffer + at, sizeof(size));
-            if (!visit(arg, bl_str_of(walk.buffer + at + sizeof(size), size)))
-                return;
-            if (++visited == max)
-                return;
+    while (walk.shard < bl_dict_shards(dict) && left > 0) {
+        gather_keys(dict, &walk, WALK_SLOTS, now);
+        count = hand_out(&walk, left, visit, arg);
+        if (count == UINT64_MAX)
+            return;
+        left -= count;
+    }
+}
+
+/* A cursor is the number of a slot, counted through all shards. A slot is never left half seen. */
+uint64_t bl_dict_scan(bl_dict *dict, uint64_t cursor, uint64_t max, uint64_t now,
+                      bl_dict_visit *visit, void *arg)
+{
+    uint64_t slots = (uint64_t)dict->slot_mask + 1, seen = 0, count;
+    key_walk walk;
+
+    if (cursor >= slots * bl_dict_shards(dict))
+        return 0;
+    walk.shard = (uint32_t)(cursor / slots);
+    walk.slot = (uint32_t)(cursor % slots);
+    walk.skip = 0;
+    while (walk.shard < bl_dict_shards(dict) && (seen < max || walk.skip > 0)) {
+        gather_keys(dict, &walk, SCAN_SLOTS, now);
+        count = hand_out(&walk, UINT64_MAX - 1, visit, arg);
+        if (count == UINT64_MAX)
+            break;
+        seen += count;
+    }
+    return walk.shard < bl_dict_shards(dict) ? walk.shard * slots + walk.slot : 0;
+}
+
+/* ------------------------------------------------------------- copying */
+
+static void copy_list(bl_dict *from, bl_entry *entry, bl_dict *to, uint64_t now)
+{
+    bl_str key = bl_str_of(entry->data, entry->key_size);
+    uint32_t length;
+
+    for (bl_ref ref = entry->first; ref != 0; ref = bl_shard_node(from, ref)->next) {
+        bl_node *node = bl_shard_node(from, ref);
+        size_t size = node->size_type & ~BL_NODE_NUMBER;
+        bl_dict_value value = {.type = BL_DICT_STRING, .str = bl_str_of(node->data, size)};
+        if (node->size_type & BL_NODE_NUMBER) {
+            value.type = BL_DICT_NUMBER;
+            memcpy(&value.number, node->data, sizeof(double));
+        }
+        if (bl_dict_rpush(to, key, &value, now, &length) != BL_DICT_OK)
+            return;
+    }
+    if (entry->expires)
+        bl_dict_expire(to, key, entry->expires - now, now);
+}
+
+static void copy_entry(bl_dict *from, bl_entry *entry, bl_dict *to, uint64_t now)
+{
+    bl_str key = bl_str_of(entry->data, entry->key_size);
+    bl_dict_value value = {
+        .type = entry->type, .flags = entry->flags, .number = bl_double_of(entry->number)};
+
+    if (entry->type == BL_DICT_LIST) {
+        copy_list(from, entry, to, now);
+        return;
+    }
+    if (entry->type == BL_DICT_STRING)
+        value.str = bl_str_of(entry->data + entry->key_size, entry->size);
+    bl_dict_set(to, key, &value, entry->expires ? entry->expires - now : 0, now, NULL);
+}
+
+typedef struct aged {
+    uint32_t age; /* by the shard's clock, since its last use */
+    bl_ref ref;
+} aged;
+
+static int oldest_first(const void *a, const void *b)
+{
+    uint32_t x = ((const aged *)a)->age, y = ((const aged *)b)->age;
+
+    return (x < y) - (x > y);
+}
+
+/* The entries of a shard, whose lock is held. Their order in the ring is not that of their use. */
+static size_t collect(bl_dict *from, bl_shard *shard, aged *list, uint64_t now)
+{
+    bl_ref ref = bl_shard_entry(from, shard->ring)->newer;
+    size_t count = 0;
+
+    for (; ref != shard->ring && count < shard->count; ref = bl_shard_entry(from, ref)->newer) {
+        const bl_entry *entry = bl_shard_entry(from, ref);
+        if (!bl_entry_expired(entry, now))
+            list[count++] = (aged){shard->clock - (uint32_t)entry->mark, ref};
+    }
+    qsort(list, count, sizeof *list, oldest_first);
+    return count;
+}
+
+void bl_dict_copy(bl_dict *from, bl_dict *to, uint64_t now)
+{
+    for (uint32_t i = 0; i < bl_dict_shards(from); i++) {
+        bl_shard *shard = &from->shards[i];
+        bl_shard_lock(from, shard);
+        aged *list = bl_alloc(bl_size_mul(shard->count + 1, sizeof *list));
+        size_t count = collect(from, shard, list, now);
+        for (size_t at = 0; at < count; at++)
+            copy_entry(from, bl_shard_entry(from, list[at].ref), to, now);
+        bl_free(list);
+        bl_shard_unlock(shard);
+    }
+}
+
+/* ------------------------------------------------------------- measuring */
+
+static void measure_entry(bl_dict *dict, bl_entry *entry, uint64_t now, bl_dict_usage *usage)
+{
+    bl_ref ref = entry->type == BL_DICT_LIST ? entry->first : 0;
+
+    usage->entries += !bl_entry_expired(entry, now);
+    usage->expired += bl_entry_expired(entry, now);
+    usage->used += entry->type == BL_DICT_STRING ? bl_entry_size(entry->key_size, entry->size)
+                                                 : bl_entry_size(entry->key_size, 0);
+    for (; ref != 0; ref = bl_shard_node(dict, ref)->next)
+        usage->used += sizeof(bl_node) + (bl_shard_node(dict, ref)->size_type & ~BL_NODE_NUMBER);
+}
+
+void bl_dict_measure(bl_dict *dict, uint64_t now, bl_dict_usage *usage)
+{
+    uint32_t slots = dict->slot_mask + 1;
+
+    *usage = (bl_dict_usage){.free = bl_slab_free_space(dict->slab)};
+    usage->pages = (uint64_t)dict->slab->pages * BL_SLAB_PAGE;
+    for (uint32_t i = 0; i < bl_dict_shards(dict); i++) {
+        for (uint32_t slot = 0; slot < slots; slot += WALK_SLOTS) {
+            bl_shard_lock(dict, &dict->shards[i]);
+            for (uint32_t at = slot; at < BL_MIN(slot + WALK_SLOTS, slots); at++) {
+                bl_ref ref = dict->shards[i].slots[at];
+                for (; ref != 0; ref = bl_shard_entry(dict, ref)->next)
+                    measure_entry(dict, bl_shard_entry(dict, ref), now, usage);
+            }
+            bl_shard_unlock(&dict->shards[i]);
         }
     }
 }

@@ -49,5 +49,15 @@ subtest 'hot-reload' => sub {
     $server->stop;
 };
 
+subtest 'shared-dict' => sub {
+    my $server = start('shared-dict');
+    is $server->get('/take?seat=7&name=ayu')->{body}, "it is yours\n", 'a seat';
+    is $server->get('/take?seat=7&name=budi')->{body}, "it is taken\n", 'the same seat';
+    is join('', map { $server->get('/ask')->{body} } 1 .. 4), "yes?\n" x 3 . "not so fast\n", '/ask';
+    like $server->get('/seats')->{body}, qr/^seat7: ayu\n/m, '/seats';
+    like $server->get('/seats')->{body}, qr/^2 entries\n/m, 'and their number';
+    $server->stop;
+};
+
 is_deeply [sort keys %tested], [map { m{([^/]+)\z} } sort glob "$FOLDER/*"], 'all examples are tested';
 done_testing;

@@ -38,6 +38,12 @@ int bl_lua_shdict_store(bl_dict *dict, int how, const char *key, size_t key_len,
 int bl_lua_shdict_delete(bl_dict *dict, const char *key, size_t key_len);
 int bl_lua_shdict_incr(bl_dict *dict, const char *key, size_t key_len, const double *init,
                        double init_ttl, bl_lua_shdict_value *v);
+int bl_lua_shdict_incr_ttl(bl_dict *dict, const char *key, size_t key_len, const double *init,
+                           double ttl, bl_lua_shdict_value *v);
+int bl_lua_shdict_swap(bl_dict *dict, const char *key, size_t key_len, double ttl,
+                       const bl_lua_shdict_value *expected, bl_lua_shdict_value *v);
+typedef struct { uint64_t entries, expired, used, pages, free; } bl_dict_usage;
+void bl_lua_shdict_measure(bl_dict *dict, bl_dict_usage *usage);
 int bl_lua_shdict_push(bl_dict *dict, bool left, const char *key, size_t key_len,
                        const bl_lua_shdict_value *v, uint32_t *length);
 int bl_lua_shdict_pop(bl_dict *dict, bool left, const char *key, size_t key_len, char *buffer,
@@ -53,16 +59,19 @@ const char *bl_dict_error(int result);
 ]]
 
 local NIL, BOOLEAN, NUMBER, STRING = 0, 1, 2, 3
-local OK, NOT_FOUND, SMALL_BUFFER = 0, 1, 11
+local OK, NOT_FOUND, SMALL_BUFFER, CHANGED = 0, 1, 11, 12
 local SET, ADD, REPLACE, SAFE_SET, SAFE_ADD = 0, 1, 2, 3, 4
 
 local value = ffi.new("bl_lua_shdict_value")
+local expected = ffi.new("bl_lua_shdict_value")
+local usage_out = ffi.new("bl_dict_usage")
 local length = ffi.new("uint32_t[1]")
 local ttl_out = ffi.new("double[1]")
 local init_in = ffi.new("double[1]")
 
 local push_keys = ngx.bl_shdict_keys
-ngx.bl_shdict_keys = nil
+local push_scan = ngx.bl_shdict_scan
+ngx.bl_shdict_keys, ngx.bl_shdict_scan = nil, nil
 
 local _M = {}
 _M.__index = _M
@@ -114,7 +123,7 @@ local function result_value()
 end
 
 -- Fills `value` for storing; false when the type can't be stored.
-local function store_value(v)
+local function fill(value, v)
     local kind = type(v)
     if kind == "string" then
         value.type = STRING
@@ -135,6 +144,10 @@ local function store_value(v)
         return false
     end
     return true
+end
+
+local function store_value(v)
+    return fill(value, v)
 end
 
 -- ---------------------------------------------------------------- reading
@@ -183,6 +196,22 @@ end
 ---@return boolean? stale
 function _M.get_stale(zone, key)
     return get(zone, key, true)
+end
+
+--- The values of many keys: a table by key, without those that are not there.
+---@param keys string[]
+---@return table<string, any>
+function _M.get_many(zone, keys)
+    dict_of(zone)
+    local found = {}
+    for i = 1, #keys do
+        local key = keys[i]
+        local v = get(zone, key, false)
+        if v ~= nil then
+            found[key] = v
+        end
+    end
+    return found
 end
 
 -- ---------------------------------------------------------------- storing
@@ -243,12 +272,45 @@ function _M.delete(zone, key)
     return store(zone, SET, key, nil)
 end
 
+--- Compare and set: stores `v` only if what is there is `old`. nil stands for nothing in either: it
+-- must not be there, or is taken out.
+---@param old string|number|boolean|nil
+---@param v string|number|boolean|nil
+---@return boolean|nil ok
+---@return string? err "changed" …
+---@return boolean? forcible
+function _M.cas(zone, key, old, v, exptime, flags)
+    local dict = dict_of(zone)
+    local err
+    key, err = key_of(key)
+    if not key then
+        return nil, err
+    end
+    if not fill(expected, old) or not store_value(v) then
+        return nil, "bad value type"
+    end
+    exptime = exptime or 0
+    if type(exptime) ~= "number" or exptime < 0 then
+        error('bad "exptime" argument', 2)
+    end
+    value.flags = flags or 0
+    local result = C.bl_lua_shdict_swap(dict, key, #key, exptime, expected, value)
+    if result == OK then
+        return true, nil, value.forcible
+    end
+    if result == CHANGED then
+        return false, "changed"
+    end
+    return nil, message(result), value.forcible
+end
+
 ---@param init number? where the key is missing: stored plus `by`
 ---@param init_ttl number? seconds
+---@param ttl number? seconds that the number lives from now on, each time
 ---@return number|nil new
 ---@return string? err
 ---@return boolean? forcible
-function _M.incr(zone, key, by, init, init_ttl)
+function _M.incr(zone, key, by, init, init_ttl, ttl)
     local dict = dict_of(zone)
     local err
     if type(key) ~= "string" or #key == 0 or #key > 65535 then
@@ -282,7 +344,15 @@ function _M.incr(zone, key, by, init, init_ttl)
         end
     end
     value.number = by
-    local result = C.bl_lua_shdict_incr(dict, key, #key, init_at, init_ttl or 0, value)
+    local result
+    if ttl == nil then
+        result = C.bl_lua_shdict_incr(dict, key, #key, init_at, init_ttl or 0, value)
+    else
+        if type(ttl) ~= "number" or ttl < 0 then
+            error('bad "ttl" argument', 2)
+        end
+        result = C.bl_lua_shdict_incr_ttl(dict, key, #key, init_at, ttl, value)
+    end
     if result ~= OK then
         return nil, message(result)
     end
@@ -423,6 +493,36 @@ end
 function _M.get_keys(zone, max)
     dict_of(zone)
     return push_keys(zone[2], max or 1024)
+end
+
+--- Keys in parts: goes on at `cursor` (0 at first), until the cursor that it returns is 0. No lock is
+-- held in between; a key that is there all the while is seen once.
+---@param cursor integer
+---@param count integer? about so many keys at a time, 100 without it
+---@return integer cursor
+---@return string[] keys
+function _M.scan(zone, cursor, count)
+    dict_of(zone)
+    return push_scan(zone[2], cursor, count or 100)
+end
+
+--- What is in it, counted by going over all of it: `entries` and `expired` ones, bytes `used` by them,
+-- `free` ones in all, those in `free_pages`, and `fragmentation`: the part of the pages in use that
+-- holds no entry, 0 to 1.
+---@return table
+function _M.usage(zone)
+    C.bl_lua_shdict_measure(dict_of(zone), usage_out)
+    local pages, free_pages = tonumber(usage_out.pages), tonumber(usage_out.free)
+    local used = tonumber(usage_out.used)
+    local in_use = pages - free_pages
+    return {
+        entries = tonumber(usage_out.entries),
+        expired = tonumber(usage_out.expired),
+        used = used,
+        free = pages - used,
+        free_pages = free_pages,
+        fragmentation = in_use > 0 and 1 - used / in_use or 0,
+    }
 end
 
 ---@return integer bytes

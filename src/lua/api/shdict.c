@@ -22,6 +22,11 @@ static bool init_zone(bl_zone *zone, void *before)
     return zone->data != NULL;
 }
 
+static void take_over(bl_zone *zone, const bl_zone *before)
+{
+    bl_dict_copy(before->data, zone->data, bl_now_ms());
+}
+
 static bool read_shared_dict(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_conf_node *node,
                              void *field BL_UNUSED)
 {
@@ -45,6 +50,7 @@ static bool read_shared_dict(bl_conf *cf, const bl_directive *d BL_UNUSED, const
     if (zone == NULL)
         return false;
     zone->init = init_zone;
+    zone->take_over = take_over;
     return true;
 }
 
@@ -57,6 +63,7 @@ static const bl_directive directives[] = {
 bl_module bl_lua_shdict_module = {.name = "lua_shared_dict", .directives = directives};
 
 static int push_keys(lua_State *L);
+static int push_scan(lua_State *L);
 
 /* ngx.shared = {name = pointer}: shdict.lua makes dictionaries of the pointers. */
 void bl_lua_shdict_zones(lua_State *L, const bl_generation *g)
@@ -73,6 +80,8 @@ void bl_lua_shdict_zones(lua_State *L, const bl_generation *g)
     lua_setfield(L, -2, "shared");
     lua_pushcfunction(L, push_keys);
     lua_setfield(L, -2, "bl_shdict_keys"); /* taken away again by shdict.lua */
+    lua_pushcfunction(L, push_scan);
+    lua_setfield(L, -2, "bl_shdict_scan");
 }
 
 void bl_lua_open_shdict(lua_State *L)
@@ -159,6 +168,29 @@ int bl_lua_shdict_incr(bl_dict *dict, const char *key, size_t key_len, const dou
                         bl_now_ms(), &v->number, &v->forcible);
 }
 
+int bl_lua_shdict_incr_ttl(bl_dict *dict, const char *key, size_t key_len, const double *init,
+                           double ttl, bl_lua_shdict_value *v)
+{
+    v->forcible = false;
+    return bl_dict_incr_ttl(dict, bl_str_of(key, key_len), v->number, init, ms_of(ttl), bl_now_ms(),
+                            &v->number, &v->forcible);
+}
+
+int bl_lua_shdict_swap(bl_dict *dict, const char *key, size_t key_len, double ttl,
+                       const bl_lua_shdict_value *expected, bl_lua_shdict_value *v)
+{
+    bl_dict_value old = from_lua(expected), value = from_lua(v);
+
+    v->forcible = false;
+    return bl_dict_swap(dict, bl_str_of(key, key_len), &old, &value, ms_of(ttl), bl_now_ms(),
+                        &v->forcible);
+}
+
+void bl_lua_shdict_measure(bl_dict *dict, bl_dict_usage *usage)
+{
+    bl_dict_measure(dict, bl_now_ms(), usage);
+}
+
 int bl_lua_shdict_push(bl_dict *dict, bool left, const char *key, size_t key_len,
                        const bl_lua_shdict_value *v, uint32_t *length)
 {
@@ -229,4 +261,19 @@ static int push_keys(lua_State *L)
     lua_newtable(L);
     bl_dict_keys(dict, max > 0 ? (uint64_t)max : 0, bl_now_ms(), add_key, &g);
     return 1;
+}
+
+/* (dictionary, cursor, max): the next cursor and an array of keys. */
+static int push_scan(lua_State *L)
+{
+    bl_dict *dict = lua_touserdata(L, 1);
+    double cursor = luaL_checknumber(L, 2), max = luaL_checknumber(L, 3);
+    gathering g = {.L = L};
+
+    lua_newtable(L);
+    uint64_t next = bl_dict_scan(dict, cursor > 0 ? (uint64_t)cursor : 0,
+                                 max > 1 ? (uint64_t)max : 1, bl_now_ms(), add_key, &g);
+    lua_pushnumber(L, (lua_Number)next);
+    lua_insert(L, -2);
+    return 2;
 }

@@ -43,6 +43,11 @@ int bl_lua_shdict_delete(bl_dict *dict, const char *key, size_t key_len);
 /* v->number: what to add, then the result; *init NULL: none. ttl in seconds. */
 int bl_lua_shdict_incr(bl_dict *dict, const char *key, size_t key_len, const double *init,
                        double init_ttl, bl_lua_shdict_value *v);
+int bl_lua_shdict_incr_ttl(bl_dict *dict, const char *key, size_t key_len, const double *init,
+                           double ttl, bl_lua_shdict_value *v);
+int bl_lua_shdict_swap(bl_dict *dict, const char *key, size_t key_len, double ttl,
+                       const bl_lua_shdict_value *expected, bl_lua_shdict_value *v);
+void bl_lua_shdict_measure(bl_dict *dict, bl_dict_usage *usage);
 int bl_lua_shdict_push(bl_dict *dict, bool left, const char *key, size_t key_len,
                        const bl_lua_shdict_value *v, uint32_t *length);
 int bl_lua_shdict_pop(bl_dict *dict, bool left, const char *key, size_t key_len, char *buffer,

@@ -306,6 +306,13 @@ static void act_incr(bl_dict *dict)
     bl_dict_incr(dict, BL_STR("number"), 1, NULL, 0, NOW, &result, NULL);
 }
 
+static void act_incr_ttl(bl_dict *dict)
+{
+    double result;
+
+    bl_dict_incr_ttl(dict, BL_STR("number"), 1, NULL, 1000, NOW, &result, NULL);
+}
+
 static void act_lpush(bl_dict *dict)
 {
     push_number(dict, BL_STR("list"), -1, true);
@@ -430,6 +437,7 @@ static const scenario scenarios[] = {
     {"delete", 80 << 10, prepare_some, act_delete, judge_k3, 1},
     {"delete a run", 80 << 10, prepare_some, act_delete_run, judge_large, 1},
     {"incr", 80 << 10, prepare_some, act_incr, judge_number, 1},
+    {"incr with a time", 80 << 10, prepare_some, act_incr_ttl, judge_number, 1},
     {"lpush", 80 << 10, prepare_some, act_lpush, judge_list, 1},
     {"rpush", 80 << 10, prepare_some, act_rpush, judge_list, 1},
     {"push to none", 80 << 10, prepare_some, act_push_fresh, judge_fresh_list, 1},
