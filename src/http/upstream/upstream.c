@@ -37,7 +37,6 @@ static int (*const steps[])(bl_upstream *u) = {
 
 BL_HOT static void drive(bl_upstream *u, int step)
 {
-    BL_CHECK(u, BL_UPSTREAM_MAGIC);
     while (step >= 0) {
         u->step = step;
         step = steps[step](u);
@@ -46,6 +45,7 @@ BL_HOT static void drive(bl_upstream *u, int step)
 
 void bl_upstream_resume(bl_upstream *u)
 {
+    BL_CHECK(u, BL_UPSTREAM_MAGIC);
     drive(u, u->step);
 }
 
