@@ -174,7 +174,7 @@ cover: packages-build packages-check ## the tests, then the share of lines they 
 	@mkdir -p build-cover && find build-cover -name '*.gcda' -delete
 	@$(MAKE) --no-print-directory BUILD=build-cover OPTIMISE='-O0 --coverage' build-cover/libbulan.a
 	@find build-cover -type d -exec chmod a+rwx {} +
-	-+@$(VARIANT) BUILD=build-cover OPTIMISE='-O0 --coverage'
+	-+@umask 0; $(VARIANT) BUILD=build-cover OPTIMISE='-O0 --coverage'
 	@tools/cover build-cover
 
 # ---- fuzzing ----

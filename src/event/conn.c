@@ -142,6 +142,7 @@ void bl_conn_close(bl_conn *c)
     bl_io_forget(&c->io);
     if (c->pool)
         bl_pool_free(c->pool);
+    bl_free(c->local);
     if (close(c->io.fd) != 0)
         bl_log_write(BL_LOG_ALERT, &bl_log_process, errno, "close() of socket %d failed", c->io.fd);
     c->magic = 0;
@@ -173,7 +174,7 @@ const struct sockaddr *bl_conn_local(bl_conn *c)
         bl_addr a = {.len = sizeof a - offsetof(bl_addr, sa)};
         if (getsockname(c->io.fd, &a.sa, &a.len) != 0)
             memset(&a, 0, sizeof a);
-        c->local = bl_pool_zalloc(bl_conn_pool(c), sizeof(struct sockaddr_un));
+        c->local = bl_zalloc(sizeof(struct sockaddr_un));
         memcpy(c->local, &a.sa, BL_MIN((size_t)a.len, sizeof(struct sockaddr_un)));
     }
     return c->local;

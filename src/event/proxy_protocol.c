@@ -260,6 +260,17 @@ static void on_readable(bl_io *io)
     }
 }
 
+bl_proxy_protocol *bl_proxy_protocol_copy(bl_pool *pool, const bl_proxy_protocol *pp)
+{
+    bl_proxy_protocol *copy = BL_NEW(pool, bl_proxy_protocol);
+
+    *copy = *pp;
+    copy->src_addr = bl_pool_str(pool, pp->src_addr);
+    copy->dst_addr = bl_pool_str(pool, pp->dst_addr);
+    copy->tlvs = bl_pool_str(pool, pp->tlvs);
+    return copy;
+}
+
 static void nothing(bl_io *io BL_UNUSED)
 {
 }

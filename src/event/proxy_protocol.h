@@ -16,6 +16,9 @@ typedef struct bl_proxy_protocol {
  * copied to `pool`. */
 ssize_t bl_proxy_protocol_parse(bl_pool *pool, bl_str in, bl_proxy_protocol *out);
 
+/* The same with memory of its own. */
+bl_proxy_protocol *bl_proxy_protocol_copy(bl_pool *pool, const bl_proxy_protocol *pp);
+
 /* Reads it from the connection (exactly its bytes, by peeking) into c->proxy_protocol, then calls
  * `done`. */
 void bl_proxy_protocol_read(bl_conn *c, int64_t timeout_ms, void (*done)(bl_conn *c, bool ok));

@@ -56,6 +56,7 @@ typedef struct settings {
     cache *cache; /* NULL: off */
     int64_t valid, min_uses;
     int errors;
+    int events; /* accepted: what is asked about is always asked of the kernel */
 } settings;
 
 static const settings *settings_of(const bl_request *r)
@@ -487,6 +488,7 @@ static const bl_directive directives[] = {
     {"open_file_cache_valid", BL_IN_HSL, BL_TAKE1, &bl_type_sec, FIELD(valid), "60s"},
     {"open_file_cache_min_uses", BL_IN_HSL, BL_TAKE1, &bl_type_num, FIELD(min_uses), "1"},
     {"open_file_cache_errors", BL_IN_HSL, BL_TAKE_FLAG, &bl_type_flag, FIELD(errors), "off"},
+    {"open_file_cache_events", BL_IN_HSL, BL_TAKE_FLAG, &bl_type_flag, FIELD(events), "off"},
     {0},
 };
 // clang-format on

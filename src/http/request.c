@@ -9,6 +9,7 @@
  * Everything else here is small print: who may wake whom, and what is left when the client is gone.
  */
 #include "http/request.h"
+#include "event/proxy_protocol.h"
 #include "http/body.h"
 #include "http/core_module.h"
 #include "http/error_page.h"
@@ -409,7 +410,8 @@ void bl_request_drop(bl_request *r)
         free_request(r);
 }
 
-/* A copy of what the connection was, for a log handler that takes longer than the exchange. */
+/* A copy of what the connection was, for a log handler that takes longer than the exchange. The
+ * connection goes its own way, and its memory with it. */
 static void detach(bl_request *r)
 {
     bl_conn *shadow = bl_pool_alloc(r->pool, sizeof *shadow);
@@ -419,6 +421,10 @@ static void detach(bl_request *r)
     shadow->error = true;
     shadow->tls = NULL;
     shadow->pool = r->pool;
+    shadow->local = bl_pool_alloc(r->pool, sizeof(struct sockaddr_un));
+    memcpy(shadow->local, bl_conn_local(r->conn), sizeof(struct sockaddr_un));
+    if (shadow->proxy_protocol)
+        shadow->proxy_protocol = bl_proxy_protocol_copy(r->pool, shadow->proxy_protocol);
     shadow->log.describe = NULL;
     r->conn = shadow;
     r->log = &shadow->log;

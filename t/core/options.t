@@ -4,6 +4,7 @@ use warnings;
 use lib 't/lib';
 use Test::More;
 use File::Find ();
+use IO::Socket::INET;
 use Bulan::Test::Server;
 
 my $server = Bulan::Test::Server->new(conf => "daemon off;\nevents {}\n");
@@ -71,6 +72,20 @@ subtest 'test' => sub {
     is $status, 1, 'status';
     ($err, $out, $status) = run('-t', '-p', $prefix, '-c', 'conf/none.conf');
     like $err, qr{\[emerg\] open\(\) ".*/conf/none.conf" failed \(2: .*\n.*none.conf test failed}, 'no file';
+};
+
+subtest 'a test opens no port and makes no file' => sub {
+    my $taken = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1') or die;
+    my $port = $taken->sockport;
+    configure("pid logs/x.pid;\nerror_log logs/x.log;\nevents {}\nhttp {\n  access_log logs/a.log;\n  lua_shared_dict d 1m;\n"
+        . "  proxy_temp_path ptemp;\n  client_body_temp_path ctemp 1 2;\n  init_by_lua_block { ngx.log(ngx.WARN, 'hi') }\n"
+        . "  server {\n listen 127.0.0.1:$port;\n listen unix:$prefix/sock;\n location / { proxy_pass http://127.0.0.1:1; }\n }\n}\n");
+    my $before = files();
+    my ($err, undef, $status) = run('-t', '-p', $prefix);
+    like $err, qr/test is successful/, 'a port in use is no error';
+    is $status, 0, 'status';
+    is files(), $before, 'nothing was written';
+    ok !-e "$prefix/$_", "no $_" for qw(sock ptemp ctemp);
 };
 
 subtest 'all errors, with their places' => sub {

@@ -20,7 +20,7 @@ my $server = Bulan::Test::Server->new(
         client_header_buffer_size 128; large_client_header_buffers 2 1k; max_headers 20;
         log_format short \'$status "$request"\'; access_log logs/short.log short;',
     config => "
-        client_max_body_size 100; client_body_timeout 300ms; client_header_timeout 300ms;
+        client_max_body_size 100; client_body_timeout 300ms; client_header_timeout 2s;
         keepalive_requests 100; lingering_timeout 200ms;
         location / { return 200 \"\$request_method \$uri\\n\"; }
         location /host { return 200 \$host; }

@@ -201,7 +201,7 @@ static bl_status use_late(bl_conn *c, bl_tls_hook *hook)
 
 static bool has_variables(bl_str text)
 {
-    return !bl_str_starts(text, BL_STR("data:")) && bl_str_chr(text, '$') >= 0;
+    return bl_str_chr(text, '$') >= 0;
 }
 
 static late_pair *late_pair_new(bl_conf *cf, bl_server *server, const settings *s,

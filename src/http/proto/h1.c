@@ -111,6 +111,7 @@ static bl_h1 *exchange_new(bl_conn *c, bl_http_addr *addr, size_t buffer)
     bl_pool *pool = bl_pool_new();
     bl_h1 *h = bl_pool_zalloc(pool, sizeof *h);
 
+    h->magic = BL_H1_MAGIC;
     h->conn = c;
     h->addr = addr;
     h->pool = pool;
@@ -140,7 +141,7 @@ static void start_timer(bl_conn *c, int64_t ms, void (*fire)(bl_timer *))
 static void on_head_timeout(bl_timer *timer)
 {
     bl_conn *c = BL_CONTAINER(timer, bl_conn, timer);
-    bl_h1 *h = c->data;
+    bl_h1 *h = bl_h1_of(c);
 
     c->timed_out = true;
     bl_log_write(BL_LOG_INFO, &c->log, 0, "client timed out");
@@ -186,7 +187,7 @@ static void on_readable(bl_io *io)
 
 static void on_head_readable(bl_io *io)
 {
-    read_head(bl_conn_of(io)->data);
+    read_head(bl_h1_of(bl_conn_of(io)));
 }
 
 /* ------------------------------------------------------------- the head */
@@ -715,7 +716,7 @@ static void read_head(bl_h1 *h)
 static void next_pipelined(bl_work *work)
 {
     bl_conn *c = BL_CONTAINER(work, bl_conn, work);
-    bl_h1 *h = c->data;
+    bl_h1 *h = bl_h1_of(c);
 
     if (use_bytes(h))
         read_head(h);

@@ -16,7 +16,12 @@
 #include "http/request.h"
 #include "http/server.h"
 
+enum {
+    BL_H1_MAGIC = 0x68747031
+};
+
 typedef struct bl_h1 {
+    uint32_t magic;
     bl_conn *conn;
     bl_http_addr *addr;
     bl_request *r;
@@ -55,6 +60,15 @@ typedef struct bl_h1 {
     bool waiting_writable;
     bool delayed; /* by limit_rate: the timer will go on */
 } bl_h1;
+
+/* The exchange on a connection that has one: between requests its data is something else. */
+static inline bl_h1 *bl_h1_of(const bl_conn *c)
+{
+    bl_h1 *h = c->data;
+
+    BL_CHECK(h, BL_H1_MAGIC);
+    return h;
+}
 
 extern const bl_codec bl_codec_h1;
 

@@ -91,7 +91,7 @@ static bl_status fill(bl_h1 *h)
 static void on_body_timeout(bl_timer *timer)
 {
     bl_conn *c = BL_CONTAINER(timer, bl_conn, timer);
-    bl_h1 *h = c->data;
+    bl_h1 *h = bl_h1_of(c);
 
     c->timed_out = true;
     h->r->body.status = 408;
@@ -101,7 +101,7 @@ static void on_body_timeout(bl_timer *timer)
 
 void bl_h1_body_on_readable(bl_io *io)
 {
-    bl_h1 *h = bl_conn_of(io)->data;
+    bl_h1 *h = bl_h1_of(bl_conn_of(io));
     bl_request *r = h->r;
 
     if (r->body.on_ready)
@@ -197,7 +197,7 @@ static bool client_is_gone(bl_conn *c)
 static void on_watched_readable(bl_io *io)
 {
     bl_conn *c = bl_conn_of(io);
-    bl_h1 *h = c->data;
+    bl_h1 *h = bl_h1_of(c);
 
     if (!h->watching || !client_is_gone(c))
         return;

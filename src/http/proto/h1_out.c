@@ -465,7 +465,7 @@ static bl_status push_or_fail(bl_h1 *h)
 
 void bl_h1_on_writable(bl_io *io)
 {
-    bl_h1 *h = bl_conn_of(io)->data;
+    bl_h1 *h = bl_h1_of(bl_conn_of(io));
 
     if (!h->waiting_writable || h->delayed)
         return;
@@ -482,7 +482,7 @@ void bl_h1_on_writable(bl_io *io)
 void bl_h1_out_timer(bl_timer *timer)
 {
     bl_conn *c = BL_CONTAINER(timer, bl_conn, timer);
-    bl_h1 *h = c->data;
+    bl_h1 *h = bl_h1_of(c);
 
     if (h->delayed) {
         h->delayed = false;

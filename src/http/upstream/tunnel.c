@@ -14,7 +14,12 @@ typedef struct direction {
     bool eof;
 } direction;
 
+enum {
+    TUNNEL_MAGIC = 0x746e6e6c
+};
+
 typedef struct bl_tunnel {
+    uint32_t magic;
     bl_upstream *u;
     bl_conn *client;
     void *client_data; /* the codec's */
@@ -22,9 +27,17 @@ typedef struct bl_tunnel {
     bool head_sent;
 } tunnel;
 
+static tunnel *tunnel_of(const bl_conn *c)
+{
+    tunnel *t = c->data;
+
+    BL_CHECK(t, TUNNEL_MAGIC);
+    return t;
+}
+
 static void on_client(bl_io *io)
 {
-    tunnel *t = bl_conn_of(io)->data;
+    tunnel *t = tunnel_of(bl_conn_of(io));
 
     bl_upstream_resume(t->u);
 }
@@ -32,7 +45,7 @@ static void on_client(bl_io *io)
 static void on_client_timeout(bl_timer *timer)
 {
     bl_conn *c = BL_CONTAINER(timer, bl_conn, timer);
-    tunnel *t = c->data;
+    tunnel *t = tunnel_of(c);
 
     c->timed_out = true;
     bl_upstream_resume(t->u);
@@ -151,6 +164,7 @@ static void take_client(tunnel *t)
 {
     bl_conn *c = t->client;
 
+    t->magic = TUNNEL_MAGIC;
     t->head_sent = true;
     c->data = t;
     c->io.on_read = c->io.on_write = on_client;

@@ -32,6 +32,7 @@ bl_uplink *bl_uplink_open(bl_upstream *u, const bl_addr *bind, bool transparent)
     if (c == NULL)
         return NULL;
     bl_uplink *link = bl_zalloc(sizeof *link);
+    link->magic = BL_UPLINK_MAGIC;
     link->conn = c;
     link->u = u;
     link->addr = *addr;
@@ -45,7 +46,7 @@ bl_uplink *bl_uplink_open(bl_upstream *u, const bl_addr *bind, bool transparent)
 
 static void close_of(bl_conn *c)
 {
-    bl_uplink *link = c->data;
+    bl_uplink *link = bl_uplink_of(c);
 
     bl_debug(&c->log, "%s: keepalive closing connection %llX", link->group->balancer->name,
              (unsigned long long)(uintptr_t)c);

@@ -16,7 +16,13 @@ typedef struct bl_uplink_keep_setting {
     int64_t requests; /* 0: any number */
 } bl_uplink_keep_setting;
 
+enum {
+    BL_UPLINK_MAGIC = 0x75706c6b
+};
+
 typedef struct bl_uplink {
+    uint32_t magic;
+    uint32_t requests;
     bl_conn *conn;
     struct bl_upstream *u;           /* who uses it; NULL: idle */
     struct bl_upstream_group *group; /* whose pool it is in */
@@ -24,12 +30,20 @@ typedef struct bl_uplink {
     const void *owner; /* of a `local` pool */
     const void *tls;   /* settings that its TLS was made with; NULL: plain */
     bl_str tls_name;
-    uint32_t requests;
     uint64_t received_before, sent_before; /* bytes, by requests before this one */
     bool reused;                           /* has served a request before this one */
     bl_addr addr;
     bl_addr local; /* that it was bound to; len 0: to none */
 } bl_uplink;
+
+/* Of a connection that is one. */
+static inline bl_uplink *bl_uplink_of(const bl_conn *c)
+{
+    bl_uplink *link = c->data;
+
+    BL_CHECK(link, BL_UPLINK_MAGIC);
+    return link;
+}
 
 /* A kept connection to the peer that u->choice has, or NULL. */
 bl_uplink *bl_uplink_take(struct bl_upstream *u);

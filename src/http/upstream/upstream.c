@@ -45,6 +45,7 @@ BL_HOT static void drive(bl_upstream *u, int step)
 
 void bl_upstream_resume(bl_upstream *u)
 {
+    BL_CHECK(u, BL_UPSTREAM_MAGIC);
     drive(u, u->step);
 }
 
@@ -52,7 +53,7 @@ void bl_upstream_resume(bl_upstream *u)
 
 static void on_io(bl_io *io)
 {
-    bl_uplink *link = bl_conn_of(io)->data;
+    bl_uplink *link = bl_uplink_of(bl_conn_of(io));
 
     drive(link->u, link->u->step);
 }
@@ -60,7 +61,7 @@ static void on_io(bl_io *io)
 static void on_deadline(bl_timer *timer)
 {
     bl_conn *c = BL_CONTAINER(timer, bl_conn, timer);
-    bl_uplink *link = c->data;
+    bl_uplink *link = bl_uplink_of(c);
     bl_upstream *u = link->u;
 
     c->timed_out = true;
@@ -495,7 +496,7 @@ static int connect_step(bl_upstream *u)
 
 static void handshake_done(bl_conn *c, bool ok)
 {
-    bl_uplink *link = c->data;
+    bl_uplink *link = bl_uplink_of(c);
     bl_upstream *u = link->u;
 
     u->called = true;
