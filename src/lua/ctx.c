@@ -21,8 +21,10 @@ static void cleanup(void *data)
         bl_lua_vm_unref_ctx(vm, ctx->ctx_ref);
     if (ctx->abort_ref)
         luaL_unref(vm->L, LUA_REGISTRYINDEX, ctx->abort_ref);
-    if (vm->own)
+    if (vm->own) {
+        bl_lua_vm_log_alone(vm); /* timers may still use it */
         bl_lua_vm_drop(vm);
+    }
 }
 
 void bl_lua_ctx_cleanup(bl_lua_ctx *ctx)

@@ -101,7 +101,7 @@ static bl_lua_vm *vm_for(const bl_server *server)
 {
     const bl_lua_location *s = bl_settings_of(&server->loc->settings, BL_LOCATION, &bl_lua_module);
     bl_generation *g = server->http->generation;
-    bl_lua_vm *vm = s->code_cache ? NULL : bl_lua_vm_new(g, &bl_log_process);
+    bl_lua_vm *vm = s->code_cache == BL_CODE_CACHE_OFF ? bl_lua_vm_new(g, &bl_log_process) : NULL;
 
     if (BL_LIKELY(vm == NULL))
         return bl_lua_vm_hold(bl_lua_vm_of(g));

@@ -214,6 +214,15 @@ static char *describe(void *data BL_UNUSED, char *at, char *end)
     return origin ? bl_log_put(at, end, "%s", origin) : at;
 }
 
+void bl_lua_vm_log_alone(bl_lua_vm *vm)
+{
+    const bl_log_targets *targets = vm->generation->log;
+
+    vm->own_log =
+        (bl_log){.targets = targets ? targets : bl_log_process.targets, .describe = describe};
+    vm->log = &vm->own_log;
+}
+
 static bl_lua_vm *allocate(bl_generation *g, bl_log *log)
 {
     bl_lua_vm *vm = bl_zalloc(sizeof *vm);
@@ -222,10 +231,8 @@ static bl_lua_vm *allocate(bl_generation *g, bl_log *log)
     vm->refs = 1;
     vm->generation = g;
     vm->log = log;
-    if (log == &bl_log_process) {
-        vm->own_log = (bl_log){.targets = g->log ? g->log : log->targets, .describe = describe};
-        vm->log = &vm->own_log;
-    }
+    if (log == &bl_log_process)
+        bl_lua_vm_log_alone(vm);
     vm->spare_max = (int)bl_lua_main_of(g)->thread_cache;
     bl_list_init(&vm->ready);
     bl_list_init(&vm->spare_tasks);

@@ -70,6 +70,9 @@ void bl_lua_vm_drop(bl_lua_vm *vm);
 /* Runs a C function under protection, without a request; logs its error ("what: …"). */
 bool bl_lua_vm_protected(bl_lua_vm *vm, lua_CFunction function, const char *what);
 
+/* Whose log it was given is no more, or nobody's: it has one of its own from now on. */
+void bl_lua_vm_log_alone(bl_lua_vm *vm);
+
 /* A table of ngx.ctx is not used any more. */
 void bl_lua_vm_unref_ctx(bl_lua_vm *vm, int ref);
 

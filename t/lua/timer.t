@@ -191,3 +191,23 @@ location /t {
 GET /t
 --- response_body
 100000 small
+
+
+
+=== TEST 8: without a code cache, a timer that outlives its request logs for itself
+--- config
+lua_code_cache off;
+location /t {
+    content_by_lua_block {
+        ngx.timer.at(0.02, function() ngx.log(ngx.WARN, "late") end)
+        ngx.say("early")
+    }
+}
+--- request
+GET /t
+--- response_body
+early
+--- error_log eval
+qr/\d#\d+: \[lua\] \S+:2: late, context: ngx\.timer, client: 127\.0\.0\.1, server: /
+--- allow
+lua_code_cache is off
