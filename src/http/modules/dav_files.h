@@ -10,8 +10,8 @@
 
 /* A file, or a folder and all that is in it. */
 int bl_dav_remove(const char *path);
-/* The same, copied; of a folder only the folder itself unless `deep`. Folders that are there already
- * are filled, files replaced. */
+/* The same, copied; of a folder only the folder itself unless `deep`. Folders that are there
+ * already are filled, files replaced. */
 int bl_dav_copy(const char *from, const char *to, bool deep);
 /* The file, or folder, gets another name; over to another file system by a copy. */
 int bl_dav_move(const char *from, const char *to);
