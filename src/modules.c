@@ -21,6 +21,7 @@
 #include "http/modules/auth_request.h"
 #include "http/modules/autoindex.h"
 #include "http/modules/proxy.h"
+#include "http/modules/proxy_cache.h"
 #include "http/modules/set_misc.h"
 #include "http/modules/split_clients.h"
 #include "http/modules/empty_gif.h"
@@ -101,6 +102,7 @@ static bl_module *const http_modules[] = {
     &bl_upstream_block_module,
     &bl_balance_module,
     &bl_proxy_module,
+    &bl_proxy_cache_module,
     &bl_memc_module,
     NULL,
 };
