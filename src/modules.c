@@ -29,6 +29,7 @@
 #include "http/modules/secure_link.h"
 #include "http/modules/realip.h"
 #include "http/modules/geo.h"
+#include "http/modules/redis2.h"
 #include "http/modules/referer.h"
 #include "http/modules/rewrite.h"
 #include "http/modules/ssl.h"
@@ -104,6 +105,7 @@ static bl_module *const http_modules[] = {
     &bl_proxy_module,
     &bl_proxy_cache_module,
     &bl_memc_module,
+    &bl_redis2_module,
     NULL,
 };
 
@@ -136,6 +138,7 @@ const char *const bl_feature_modules[] = {
     "ngx_http_echo_module.so",
     "ngx_http_headers_more_filter_module.so",
     "ngx_http_memc_module.so",
+    "ngx_http_redis2_module.so",
     "ngx_http_set_misc_module.so",
     NULL,
 };

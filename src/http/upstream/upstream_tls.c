@@ -103,8 +103,8 @@ bool bl_upstream_tls_verified(bl_upstream *u)
     return false;
 }
 
-/* A session stands for what was agreed and checked when it began: with a certificate that depends on
- * the request there is none. */
+/* A session stands for what was agreed and checked when it began: with a certificate that depends
+ * on the request there is none. */
 void bl_upstream_tls_save(bl_upstream *u)
 {
     const bl_upstream_tls *tls = u->conf->tls;
