@@ -6,8 +6,8 @@
  *   redis2_raw_queries 2 $request_body;        … and so many replies
  *   redis2_pass 127.0.0.1:6379;
  *
- * Where the last reply ends follows from the protocol: a line, a counted text, or a counted array of
- * replies, which are so many more that are awaited. */
+ * Where the last reply ends follows from the protocol: a line, a counted text, or a counted array
+ * of replies, which are so many more that are awaited. */
 #include "http/modules/redis2.h"
 #include "http/mime.h"
 #include "http/upstream/target.h"
@@ -245,7 +245,8 @@ static bool read_raw(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_conf
     settings *conf = field;
     int last = node->count - 1;
 
-    if (last == 2 && (conf->raw_count = bl_value_compile(cf, node, 1, bl_conf_arg(node, 1))) == NULL)
+    if (last == 2 &&
+        (conf->raw_count = bl_value_compile(cf, node, 1, bl_conf_arg(node, 1))) == NULL)
         return false;
     conf->raw = bl_value_compile(cf, node, last, bl_conf_arg(node, last));
     return conf->raw != NULL;

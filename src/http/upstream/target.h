@@ -14,7 +14,8 @@ typedef struct bl_upstream_target {
 bool bl_upstream_target_read(bl_conf *cf, const bl_conf_node *node, bl_upstream_target *to);
 /* Settles u's fields "where to". 0, or the status to answer. */
 int bl_upstream_target_aim(bl_upstream *u, const bl_upstream_target *target);
-/* Settings that such modules have no directives for: nothing is buffered, the body is read first. */
+/* Settings that such modules have no directives for: nothing is buffered, the body is read first.
+ */
 void bl_upstream_target_settle(bl_upstream_settings *up);
 
 #endif
