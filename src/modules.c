@@ -21,6 +21,7 @@
 #include "http/modules/auth_request.h"
 #include "http/modules/autoindex.h"
 #include "http/modules/proxy.h"
+#include "http/modules/proxy_cache.h"
 #include "http/modules/set_misc.h"
 #include "http/modules/split_clients.h"
 #include "http/modules/empty_gif.h"
@@ -28,6 +29,7 @@
 #include "http/modules/secure_link.h"
 #include "http/modules/realip.h"
 #include "http/modules/geo.h"
+#include "http/modules/redis2.h"
 #include "http/modules/referer.h"
 #include "http/modules/rewrite.h"
 #include "http/modules/ssl.h"
@@ -101,7 +103,9 @@ static bl_module *const http_modules[] = {
     &bl_upstream_block_module,
     &bl_balance_module,
     &bl_proxy_module,
+    &bl_proxy_cache_module,
     &bl_memc_module,
+    &bl_redis2_module,
     NULL,
 };
 
@@ -134,6 +138,7 @@ const char *const bl_feature_modules[] = {
     "ngx_http_echo_module.so",
     "ngx_http_headers_more_filter_module.so",
     "ngx_http_memc_module.so",
+    "ngx_http_redis2_module.so",
     "ngx_http_set_misc_module.so",
     NULL,
 };

@@ -46,6 +46,9 @@ struct bl_generation {
     void *http;           /* bl_http *, NULL without http{} */
     void *stream;
     void *lua; /* bl_lua_vm *: the Lua side's, per process */
+    /* > 0: one more process is wanted, of the master's user, which runs what workers run but serves
+     * nobody: the limit of its connections. */
+    int64_t agent_connections;
 };
 
 /* What the process was started with. */

@@ -24,6 +24,11 @@ static void forget_all(void)
     }
 }
 
+static const char *name_of(const bl_child *child)
+{
+    return child->agent ? "privileged agent process" : "worker process";
+}
+
 static bl_child *add(pid_t pid, int number, int row, int ready_fd)
 {
     bl_child *child = bl_zalloc(sizeof *child);
@@ -35,7 +40,8 @@ static bl_child *add(pid_t pid, int number, int row, int ready_fd)
     child->generation = bl_current->number;
     child->started = bl_now_ms();
     bl_list_push(&bl_children, &child->link);
-    bl_log_write(BL_LOG_NOTICE, &bl_log_process, 0, "start worker process %d", (int)pid);
+    child->agent = bl_worker_is_agent(bl_current, number);
+    bl_log_write(BL_LOG_NOTICE, &bl_log_process, 0, "start %s %d", name_of(child), (int)pid);
     return child;
 }
 
@@ -107,7 +113,7 @@ bool bl_child_reap(bl_child *ended, pid_t *pid)
         return false;
     bl_child *child = find_pid(*pid);
     *ended = (bl_child){0};
-    say_end(child ? "worker process" : "process", *pid, status);
+    say_end(child ? name_of(child) : "process", *pid, status);
     if (child == NULL)
         return true;
     bl_child_ready(child, false);

@@ -11,6 +11,7 @@ typedef struct bl_child {
     int number;   /* bl_worker */
     int row;      /* of the counters (process/stats.h): no other living worker has it */
     int ready_fd; /* where it will say that it serves; -1: no more awaited */
+    bool agent;
     bool serves;
     bool quitting; /* was told to go */
     uint64_t generation;

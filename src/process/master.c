@@ -23,7 +23,7 @@ enum {
     PATIENCE_MS = 10000,     /* with new workers that do not say they serve */
 };
 
-/* One per worker of the current generation. */
+/* One per worker of the current generation, and one for its agent. */
 typedef struct slot {
     uint64_t not_before; /* mono ms: when it may be started */
     unsigned early_deaths;
@@ -49,7 +49,7 @@ static bool going(void)
 
 static void make_slots(void)
 {
-    master.slot_count = (int)bl_core_of(bl_current)->workers;
+    master.slot_count = (int)bl_core_of(bl_current)->workers + (bl_current->agent_connections > 0);
     bl_free(master.slots);
     master.slots = bl_zalloc(bl_size_mul((size_t)master.slot_count, sizeof *master.slots));
 }

@@ -9,6 +9,7 @@ typedef enum bl_process_kind {
     BL_PROCESS_SINGLE,   /* master_process off */
     BL_PROCESS_MASTER,
     BL_PROCESS_WORKER,
+    BL_PROCESS_AGENT, /* the privileged agent: a worker that serves nobody and keeps its user */
 } bl_process_kind;
 
 extern bl_process_kind bl_process;

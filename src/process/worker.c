@@ -26,6 +26,11 @@ static void say(bl_log_level level, int err, const char *what)
         bl_log_write(level, &bl_log_process, err, "%s failed", what);
 }
 
+bool bl_worker_is_agent(const bl_generation *g, int number)
+{
+    return g->agent_connections > 0 && number == bl_core_of(g)->workers;
+}
+
 /* Failures are said and lived with, except for the user: a worker never serves as root by
  * accident. */
 static bool take_limits(const bl_core_settings *core, int number)
@@ -41,7 +46,7 @@ static bool take_limits(const bl_core_settings *core, int number)
         say(BL_LOG_ALERT, bl_limits_core(core->rlimit_core), "setrlimit(RLIMIT_CORE)");
     if (bl_core_affinity(core, number, &cpus) && !bl_affinity_set(&cpus))
         say(BL_LOG_ALERT, errno, "sched_setaffinity()");
-    if (geteuid() == 0 && core->user_name.len) {
+    if (geteuid() == 0 && core->user_name.len && bl_process != BL_PROCESS_AGENT) {
         int err = bl_limits_user(core->user_name.p, core->user, core->group, &what);
         say(BL_LOG_EMERG, err, what);
         if (err)
@@ -73,7 +78,9 @@ bool bl_worker_start(bl_generation *g, int number)
 {
     const bl_events_settings *events = bl_events_of(g);
 
-    bl_worker = number;
+    bool agent = bl_worker_is_agent(g, number);
+
+    bl_worker = agent ? -1 : number;
     if (!bl_loop_open(events->use, (int)events->events)) {
         say(BL_LOG_EMERG, errno, "opening the event loop");
         return false;
@@ -159,10 +166,18 @@ static void take_signals(void)
         bl_process_wake_hook();
 }
 
+/* Who the process is. */
+static void become(const bl_generation *g, int number)
+{
+    bool agent = bl_worker_is_agent(g, number);
+
+    bl_process = agent ? BL_PROCESS_AGENT : BL_PROCESS_WORKER;
+    bl_title_set(agent ? "nginx: privileged agent process" : "nginx: worker process");
+}
+
 static bool begin(bl_generation *g, int number)
 {
-    bl_process = BL_PROCESS_WORKER;
-    bl_title_set("nginx: worker process");
+    become(g, number);
     bl_clock_update();
     if (!bl_signal_open())
         return false;

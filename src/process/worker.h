@@ -14,6 +14,9 @@
  * and it is closed. */
 BL_NORETURN void bl_worker_main(bl_generation *g, int number, int ready_fd);
 
+/* Number `number` is the privileged agent's: it comes behind those of the workers. */
+bool bl_worker_is_agent(const bl_generation *g, int number);
+
 /* Pieces that a single process shares. Opens the loop and starts the modules; then listeners. */
 bool bl_worker_start(bl_generation *g, int number);
 /* Watches the signal pipe with the loop. */

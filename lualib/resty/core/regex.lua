@@ -417,4 +417,10 @@ function ngx.re.gsub(subj, regex, replacement, opts)
     return replace(subj, regex, replacement, opts, 0)
 end
 
-return {version = base.version, find_regex = find_regex, captures = captures}
+-- Whether a pattern is kept already.
+local function is_cache_used()
+    return kept > 0
+end
+
+return {version = base.version, find_regex = find_regex, captures = captures,
+        is_cache_used = is_cache_used}

@@ -17,7 +17,7 @@
 #include "core/time.h"
 #include "http/escape.h"
 #include "http/mime.h"
-#include "http/upstream/upstream.h"
+#include "http/upstream/target.h"
 #include "http/variable.h"
 
 typedef enum reply {
@@ -60,8 +60,7 @@ typedef struct settings {
     int allowed; /* bits of `commands`; 0: all */
     int flags_to_last_modified;
     /* not inherited, but by `if` */
-    bl_value *target;         /* NULL: none */
-    bl_upstream_group *group; /* of a constant one */
+    bl_upstream_target target;
     int variable[VARIABLES];
 } settings;
 
@@ -453,38 +452,11 @@ static const bl_upstream_codec codec = {
 
 /* ------------------------------------------------------------- the handler */
 
-/* 0, or the status to answer. */
-static int aim(bl_upstream *u, const settings *conf)
-{
-    bl_hostport hp;
-
-    u->group = conf->group;
-    if (u->group == NULL) {
-        bl_str text = bl_value_eval(u->r, conf->target);
-        const char *error = bl_hostport_parse(text, 0, &hp);
-        if (error) {
-            bl_log_write(BL_LOG_ERR, u->r->log, 0, "%s in upstream \"%.*s\"", error,
-                         BL_STR_ARG(text));
-            return 500;
-        }
-        bl_str host = hp.is_unix ? text : hp.host;
-        int port = hp.is_unix || hp.port < 0 ? 0 : hp.port;
-        u->group = bl_upstream_group_find(u->r->http, host, port, 0);
-        u->host = host;
-        u->port = port;
-        if (u->group == NULL && hp.is_ip)
-            u->choice.peers = bl_peers_of_addrs(u->r->pool, &hp.addr, 1, host);
-    } else {
-        u->host = u->group->host;
-    }
-    return 0;
-}
-
 static bl_step serve(bl_request *r)
 {
     const settings *conf = BL_LOC_SETTINGS(r, bl_memc_module);
 
-    if (conf->target == NULL)
+    if (conf->target.value == NULL)
         return 500;
     bl_upstream *u = bl_upstream_new(r, &conf->up, &module);
     memc *m = BL_NEW(r->pool, memc);
@@ -494,7 +466,7 @@ static bl_step serve(bl_request *r)
     u->scheme = BL_STR("memcached://");
     int status = choose_command(u, m);
     if (status == 0)
-        status = aim(u, conf);
+        status = bl_upstream_target_aim(u, &conf->target);
     return status ? status : bl_upstream_start(u);
 }
 
@@ -504,23 +476,11 @@ static bool read_pass(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_con
                       void *field)
 {
     settings *conf = field;
-    bl_str text = bl_pool_str(cf->pool, bl_conf_arg(node, 1));
-    bl_hostport hp;
 
-    if (conf->target)
-        return bl_conf_error(cf, node, 0, "\"memc_pass\" directive is duplicate");
     ((bl_location *)cf->block)->content = serve;
     for (int i = 0; i < VARIABLES; i++)
         conf->variable[i] = bl_var_index(cf, bl_str_c(variable_names[i]));
-    conf->target = bl_value_compile(cf, node, 1, text);
-    if (conf->target == NULL || bl_value_has_variables(conf->target))
-        return conf->target != NULL;
-    const char *error = bl_hostport_parse(text, 0, &hp);
-    if (error)
-        return bl_conf_error(cf, node, 1, "%s in upstream \"%.*s\"", error, BL_STR_ARG(text));
-    conf->group = bl_upstream_group_for(cf, node, hp.is_unix ? text : hp.host,
-                                        hp.is_unix || hp.port < 0 ? 0 : hp.port, 0);
-    return conf->group != NULL;
+    return bl_upstream_target_read(cf, node, &conf->target);
 }
 
 static const bl_conf_word_value command_words[] = {
@@ -557,17 +517,6 @@ static const bl_directive directives[] = {
 };
 // clang-format on
 
-/* What other kinds of upstreams can be told, and this one can't. */
-static void settle(bl_upstream_settings *up)
-{
-    up->buffering = false;
-    up->request_buffering = true;
-    up->pass_request_body = true;
-    up->intercept_404 = true;
-    up->buffers = (bl_bufs_setting){8, up->buffer_size};
-    up->busy_buffers_size = 2 * up->buffer_size;
-}
-
 /* `if` goes where the location around it goes. */
 static bool merge(bl_conf *cf, int level, void *parent, void *child)
 {
@@ -577,14 +526,12 @@ static bool merge(bl_conf *cf, int level, void *parent, void *child)
 
     if (level != BL_LOCATION)
         return true;
-    if (outer && loc && loc->kind == BL_LOC_IF && conf->target == NULL && outer->target) {
+    if (outer && loc && loc->kind == BL_LOC_IF && conf->target.value == NULL) {
         conf->target = outer->target;
-        conf->group = outer->group;
         memcpy(conf->variable, outer->variable, sizeof conf->variable);
-        if (loc->content == NULL)
-            loc->content = loc->parent->content;
     }
-    settle(&conf->up);
+    bl_upstream_target_settle(&conf->up);
+    conf->up.intercept_404 = true;
     return bl_upstream_settings_compile(cf, &conf->up, NULL, 0);
 }
 

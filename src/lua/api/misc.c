@@ -108,7 +108,7 @@ static int l_pids(lua_State *L)
         return 2;
     }
     lua_createtable(L, count, 0);
-    for (int i = 0; i < count && bl_process == BL_PROCESS_WORKER; i++) {
+    for (int i = 0; i < count && bl_process >= BL_PROCESS_WORKER; i++) {
         int64_t pid = bl_stats_pid(i);
         if (pid == 0)
             continue;
@@ -239,7 +239,12 @@ int bl_lua_ffi_process_type(void)
 
 int bl_lua_ffi_master_pid(void)
 {
-    return bl_process == BL_PROCESS_WORKER ? getppid() : getpid();
+    return bl_process >= BL_PROCESS_WORKER ? getppid() : getpid();
+}
+
+void bl_lua_ffi_enable_agent(int connections)
+{
+    bl_lua_now.vm->generation->agent_connections = connections;
 }
 
 void bl_lua_ffi_graceful_exit(void)

@@ -10,6 +10,8 @@
 int bl_lua_ffi_process_type(void);
 int bl_lua_ffi_master_pid(void);
 void bl_lua_ffi_graceful_exit(void);
+/* In init_by_lua: there is to be a privileged agent, with so many connections at most. */
+void bl_lua_ffi_enable_agent(int connections);
 int bl_lua_ffi_log_level(void);
 void bl_lua_ffi_raw_log(int level, const char *text, size_t len);
 

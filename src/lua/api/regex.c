@@ -29,6 +29,25 @@ void bl_lua_regex_limit(uint32_t limit)
         pcre2_set_match_limit(match_context, limit);
 }
 
+enum {
+    JIT_STACK_MIN = 32 * 1024, /* what the engine has without one */
+};
+
+int bl_lua_regex_jit_stack(size_t size)
+{
+    static pcre2_jit_stack *stack;
+
+    bl_lua_regex_limit(0);
+    pcre2_jit_stack *larger =
+        size >= JIT_STACK_MIN ? pcre2_jit_stack_create(JIT_STACK_MIN, size, NULL) : NULL;
+    if (larger == NULL || match_context == NULL)
+        return -1;
+    pcre2_jit_stack_assign(match_context, NULL, larger);
+    pcre2_jit_stack_free(stack);
+    stack = larger;
+    return 0;
+}
+
 static uint32_t options_of(uint32_t flags)
 {
     static const struct {

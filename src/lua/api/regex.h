@@ -59,5 +59,7 @@ int bl_lua_regex_cache_max(void);
 
 /* lua_regex_match_limit for all matches from now on; 0: PCRE2's own. */
 void bl_lua_regex_limit(uint32_t limit);
+/* For the FFI: bytes of stack for compiled patterns from now on. -1: too few, or no memory. */
+int bl_lua_regex_jit_stack(size_t size);
 
 #endif
