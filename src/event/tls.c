@@ -256,6 +256,34 @@ int bl_tls_on_verify(X509_STORE_CTX *store, void *unused BL_UNUSED)
 
 /* ------------------------------------------------------------- the handshake */
 
+/* "NAME TLSv1.2 Kx=… Au=…", without the padding that OpenSSL puts in between. */
+static void describe_cipher(const SSL *ssl, char *text, size_t size)
+{
+    size_t at = 0;
+
+    SSL_CIPHER_description(SSL_get_current_cipher(ssl), text, (int)size);
+    for (size_t i = 0; text[i] && text[i] != '\n'; i++) {
+        if (text[i] != ' ' || (at && text[at - 1] != ' '))
+            text[at++] = text[i];
+    }
+    while (at && text[at - 1] == ' ')
+        at--;
+    text[at] = '\0';
+}
+
+static void log_agreement(const bl_conn *c)
+{
+    const SSL *ssl = c->tls->ssl;
+    char cipher[256];
+
+    if (!bl_log_on(&c->log, BL_LOG_DEBUG) || SSL_get_current_cipher(ssl) == NULL)
+        return;
+    describe_cipher(ssl, cipher, sizeof cipher);
+    bl_debug(&c->log, "SSL: %s, cipher: \"%s\"", SSL_get_version(ssl), cipher);
+    if (SSL_session_reused(ssl))
+        bl_debug(&c->log, "SSL reused session");
+}
+
 static void checked(bl_conn *c);
 
 static void finish(bl_conn *c, bool ok)
@@ -266,6 +294,8 @@ static void finish(bl_conn *c, bool ok)
     c->io.on_read = c->io.on_write = nothing;
     if (ok && !tls->checked && bl_tls_ocsp_begin(c, checked))
         return;
+    if (ok && tls->ssl)
+        log_agreement(c);
     tls->handshaked = ok;
     tls->failed = !ok;
     if (c->listener)
@@ -431,6 +461,7 @@ static void begin_accept(bl_conn *c)
         return;
     }
     tls->server = tls->initial;
+    bl_debug(&c->log, "reusable connection: %d", c->reusable);
     if (!start_ssl(c, tls->initial->ctx)) {
         finish(c, false);
         return;

@@ -27,7 +27,7 @@ typedef struct step {
     bl_lua_code *code;
     bl_server *server;
     uint32_t phase;
-    const char *name, *callback; /* in the log */
+    const char *name, *callback, *word; /* in the log */
     bl_tls_hook hook;
 } step;
 
@@ -138,6 +138,7 @@ static bl_run *new_run(bl_conn *c, const step *s, void (*done)(bl_run *run))
     handshake *h = handshake_of(c, s);
     bl_run *run = bl_run_new(h->vm, NULL, s->phase, done);
 
+    bl_debug(&c->log, "%s: connection reusable: %d", s->word, c->reusable);
     h->phase = s->phase;
     h->log = c->log;
     h->log.action = NULL;
@@ -360,18 +361,22 @@ static void add_all(bl_conf *cf, bl_server *server, const main_settings *top)
 {
     static const step hello = {.phase = BL_LUA_SSL_CLIENT_HELLO,
                                .name = "ssl_client_hello_by_lua",
+                               .word = "ssl client hello",
                                .callback = "client hello cb",
                                .hook.run = run_hook};
     static const step fetch = {.phase = BL_LUA_SSL_SESSION_FETCH,
                                .name = "ssl_session_fetch_by_lua*",
+                               .word = "ssl session fetch",
                                .callback = "sess get cb",
                                .hook.run = run_hook};
     static const step certificate = {.phase = BL_LUA_SSL_CERT,
                                      .name = "ssl_certificate_by_lua",
+                                     .word = "ssl cert",
                                      .callback = "cert cb",
                                      .hook.run = run_certificate};
     static const step storing = {.phase = BL_LUA_SSL_SESSION_STORE,
                                  .name = "ssl_session_store_by_lua*",
+                                 .word = "ssl session store",
                                  .callback = "sess new cb"};
 
     add(cf, server, BL_TLS_AT_HELLO, &hello, settings_of(server)->hello);

@@ -181,20 +181,6 @@ static int fail_verify(bl_socket *s, lua_State *L, long result)
     return fail(s, L, lua_pushfstring(L, "%d: %s", (int)result, text));
 }
 
-static void log_cipher(const bl_socket *s)
-{
-    const SSL *ssl = s->conn->tls->ssl;
-    const bl_log *log = bl_socket_log_of(s);
-
-    if (!bl_log_on(log, BL_LOG_DEBUG))
-        return;
-    const SSL_CIPHER *cipher = SSL_get_current_cipher(ssl);
-    bl_debug(log, "SSL: %s, cipher: \"%s %s\"", SSL_get_version(ssl), SSL_CIPHER_get_name(cipher),
-             SSL_CIPHER_get_version(cipher));
-    if (SSL_session_reused(ssl))
-        bl_debug(log, "SSL reused session");
-}
-
 static int finish(bl_socket *s, lua_State *L, bool ok)
 {
     bl_conn *c = s->conn;
@@ -205,7 +191,6 @@ static int finish(bl_socket *s, lua_State *L, bool ok)
         return fail(s, L, "handshake failed");
     c->io.on_read = bl_socket_on_read;
     c->io.on_write = bl_socket_on_write;
-    log_cipher(s);
     if (!t->verify)
         return succeed(s, L);
     long result = SSL_get_verify_result(c->tls->ssl);
