@@ -188,6 +188,17 @@ static bool get_cookie(bl_request *r, const bl_variable *v BL_UNUSED, bl_str nam
     return false;
 }
 
+/* Nothing comes from a cache. */
+static bool get_cached(bl_request *r BL_UNUSED, const bl_variable *v BL_UNUSED,
+                       bl_str name BL_UNUSED, bl_str *value BL_UNUSED)
+{
+    return false;
+}
+
+#define CACHED(text)                                                                               \
+    {                                                                                              \
+        .name = BL_STR_INIT(text), .get = get_cached                                               \
+    }
 #define TRIES(text, what)                                                                          \
     {                                                                                              \
         .name = BL_STR_INIT(text), .get = get_tries, .data = &what, .flags = BL_VAR_VOLATILE       \
@@ -206,6 +217,9 @@ static const bl_variable rows[] = {
     TRIES("upstream_response_length", response_length),
     TRIES("upstream_bytes_received", received),
     TRIES("upstream_bytes_sent", sent),
+    CACHED("upstream_cache_status"),
+    CACHED("upstream_cache_last_modified"),
+    CACHED("upstream_cache_etag"),
     FAMILY("upstream_http_", get_http),
     FAMILY("upstream_trailer_", get_trailer),
     FAMILY("upstream_cookie_", get_cookie),
