@@ -77,7 +77,6 @@ bool bl_worker_watch_signals(void (*arrived)(void))
 bool bl_worker_start(bl_generation *g, int number)
 {
     const bl_events_settings *events = bl_events_of(g);
-
     bool agent = bl_worker_is_agent(g, number);
 
     bl_worker = agent ? -1 : number;
@@ -85,10 +84,10 @@ bool bl_worker_start(bl_generation *g, int number)
         say(BL_LOG_EMERG, errno, "opening the event loop");
         return false;
     }
-    bl_conn_limit((unsigned)events->connections);
+    bl_conn_limit((unsigned)(agent ? g->agent_connections : events->connections));
     bl_loop_resolution((uint64_t)bl_core_of(g)->timer_resolution);
     bl_panic_stops = bl_core_of(g)->debug_points == BL_DEBUG_POINTS_STOP;
-    return bl_generation_start_worker(g) && bl_listeners_start(g, number);
+    return bl_generation_start_worker(g) && (agent || bl_listeners_start(g, number));
 }
 
 static void give_up(bl_timer *timer BL_UNUSED)

@@ -41,7 +41,8 @@ ok $server->wait_log(qr/bad: bad 'connections' argument/), 'a bad limit';
 ok $server->wait_log(qr/type: privileged agent, id: nil/), 'the agent runs init_worker_by_lua';
 ok $server->wait_log(qr/type: worker, id: 1/), 'workers too';
 ok $server->wait_log(qr/agent may wait: 2 2 @{[$server->master_pid]}\b/), 'it has timers';
-is $server->get('/t')->{body}, "worker API disabled in the current context\n", 'it serves nobody';
+is_deeply [grep { $_ ne "worker API disabled in the current context\n" } map { $server->get('/t')->{body} } 1 .. 50], [],
+    'it serves nobody';
 my ($agent) = $server->log =~ /start privileged agent process (\d+)/;
 kill KILL => $agent;
 ok $server->wait_log(qr/\[alert\] .*privileged agent process $agent exited on signal 9/), 'it dies';
