@@ -10,8 +10,8 @@ void bl_lua_errlog_capture(size_t size);
 
 /* For the FFI. Only lines of that level and worse; -1: nothing is captured. */
 int bl_lua_ffi_errlog_level(int level);
-/* The oldest line, which is taken out: its level (-1: none is left), time in seconds, and bytes, good
- * until the next line is logged. -2: nothing is captured. */
+/* The oldest line, which is taken out: its level (-1: none is left), time in seconds, and bytes,
+ * good until the next line is logged. -2: nothing is captured. */
 int bl_lua_ffi_errlog_take(double *time, const char **text, size_t *len);
 
 #endif
