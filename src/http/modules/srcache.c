@@ -24,14 +24,14 @@ typedef struct settings {
 } settings;
 
 typedef struct state {
-    bool fetched;     /* asked the store */
-    bool from_store;  /* … and it had it */
+    bool fetched;    /* asked the store */
+    bool from_store; /* … and it had it */
     bool storing;
     bl_str head;
-    bl_chain body;    /* copies of what went by */
+    bl_chain body; /* copies of what went by */
     int64_t size;
-    bl_chain held;    /* the end, until it is stored */
-    bl_request *sub;  /* that stores it */
+    bl_chain held;   /* the end, until it is stored */
+    bl_request *sub; /* that stores it */
 } state;
 
 #define SETTINGS(r) ((const settings *)BL_LOC_SETTINGS(r, bl_srcache_module))
@@ -192,7 +192,10 @@ static void keep(bl_request *r, state *st, const bl_buf *b)
     if (s->max_size && st->size > s->max_size)
         st->storing = false;
     else
-        bl_chain_push(&st->body, bl_buf_ref(r->pool, bl_pool_str(r->pool, bl_str_of(b->pos, (size_t)(b->last - b->pos)))));
+        bl_chain_push(
+            &st->body,
+            bl_buf_ref(r->pool,
+                       bl_pool_str(r->pool, bl_str_of(b->pos, (size_t)(b->last - b->pos)))));
 }
 
 static void stored(bl_request *sub)
