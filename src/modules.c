@@ -32,6 +32,7 @@
 #include "http/modules/redis2.h"
 #include "http/modules/referer.h"
 #include "http/modules/rewrite.h"
+#include "http/modules/srcache.h"
 #include "http/modules/ssl.h"
 #include "http/modules/static.h"
 #include "http/modules/stub_status.h"
@@ -105,6 +106,7 @@ static bl_module *const http_modules[] = {
     &bl_proxy_module,
     &bl_proxy_cache_module,
     &bl_memc_module,
+    &bl_srcache_module,
     &bl_redis2_module,
     NULL,
 };
@@ -146,6 +148,7 @@ const char *const bl_feature_modules[] = {
 const bl_filter *const bl_head_filter_order[] = {
     &bl_not_modified_filter,
     &bl_lua_header_filter,
+    &bl_srcache_filter,
     &bl_headers_filter,
     &bl_headers_more_filter,
     &bl_gunzip_filter,
@@ -158,6 +161,7 @@ const bl_filter *const bl_head_filter_order[] = {
 
 const bl_filter *const bl_body_filter_order[] = {
     &bl_lua_body_filter,
+    &bl_srcache_filter,
     &bl_trailers_filter,
     &bl_gunzip_filter,
     &bl_recode_filter,

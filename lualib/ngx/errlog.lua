@@ -5,6 +5,8 @@ local ffi = require "ffi"
 ffi.cdef[[
     int bl_lua_ffi_log_level(void);
     void bl_lua_ffi_raw_log(int level, const char *text, size_t len);
+    int bl_lua_ffi_errlog_level(int level);
+    int bl_lua_ffi_errlog_take(double *time, const char **text, size_t *len);
 ]]
 
 local C = ffi.C
@@ -33,14 +35,48 @@ end
 
 local needs = "directive \"lua_capture_error_log\" is not set"
 
----@return nil, string err
-function _M.set_filter_level()
-    return nil, needs
+--- Of what is logged from now on, only this level and worse is captured (lua_capture_error_log).
+---@param level integer
+---@return boolean? ok
+---@return string? err
+function _M.set_filter_level(level)
+    if type(level) ~= "number" then
+        return nil, "bad argument #1 to 'set_filter_level' (number expected, got " .. type(level)
+                    .. ")"
+    end
+    if C.bl_lua_ffi_errlog_level(level) ~= 0 then
+        return nil, needs
+    end
+    return true
 end
 
----@return nil, string err
-function _M.get_logs()
-    return nil, needs
+local time_out = ffi.new("double[1]")
+local text_out = ffi.new("const char *[1]")
+local len_out = ffi.new("size_t[1]")
+
+--- The captured lines, which are taken out: level, time and text of each, one behind the other.
+---@param max? integer at most so many lines; 0: all
+---@param res? table filled instead of a new one; a nil stands behind the last
+---@return table? res
+---@return string? err
+function _M.get_logs(max, res)
+    max = max or 0
+    res = res or {}
+    local count = 0
+    while max <= 0 or count < max do
+        local level = C.bl_lua_ffi_errlog_take(time_out, text_out, len_out)
+        if level == -2 then
+            return nil, needs
+        elseif level == -1 then
+            break
+        end
+        res[3 * count + 1] = level
+        res[3 * count + 2] = time_out[0]
+        res[3 * count + 3] = ffi.string(text_out[0], len_out[0])
+        count = count + 1
+    end
+    res[3 * count + 1] = nil
+    return res
 end
 
 return _M

@@ -45,7 +45,7 @@ function _M.enable_privileged_agent(connections)
     if type(connections) ~= "number" or connections < 0 then
         return nil, "bad 'connections' argument: number expected and greater than 0"
     end
-    C.bl_lua_ffi_enable_agent(connections > 0 and connections or 1)
+    C.bl_lua_ffi_enable_agent(connections)
     return true
 end
 

@@ -16,6 +16,7 @@ static const bl_log_targets stderr_targets = {.level = BL_LOG_NOTICE, .first = &
 const bl_log_targets *const bl_log_stderr_targets = &stderr_targets;
 bl_log bl_log_process = {.targets = &stderr_targets};
 bool bl_log_to_stderr = false;
+void (*bl_log_capture)(bl_log_level level, bl_str line);
 
 int bl_log_level_of(bl_str name)
 {
@@ -96,6 +97,8 @@ void bl_log_vline(bl_log_level level, const bl_log *log, int err, const char *fo
         at = bl_log_put(at, end, " while %s", log->action);
     if (log->describe)
         at = log->describe(log->data, at, end);
+    if (BL_UNLIKELY(bl_log_capture != NULL))
+        bl_log_capture(level, bl_str_of(line, (size_t)(at - line)));
     *at++ = '\n';
     write_targets(level, log, bl_str_of(line, (size_t)(at - line)),
                   bl_str_of(message, (size_t)(at - message)));

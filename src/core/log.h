@@ -74,6 +74,9 @@ extern const bl_log_targets *const bl_log_stderr_targets;
  * say. */
 extern bool bl_log_to_stderr;
 
+/* Gets each line that is written, too, without its newline; NULL: nobody. */
+extern void (*bl_log_capture)(bl_log_level level, bl_str line);
+
 enum {
     BL_LOG_MAX = 4096
 }; /* bytes of a line; ngx.log of longer text makes its own line */

@@ -16,6 +16,7 @@ enum {
     BL_PLACE_AUTH_BASIC = 20,
     BL_PLACE_AUTH_REQUEST = 30,
     BL_PLACE_LUA_ACCESS = 200,
+    BL_PLACE_SRCACHE = 220, /* behind all that may refuse */
     BL_PLACE_TRY_FILES = 10,
     BL_PLACE_MIRROR = 20,
     BL_PLACE_LUA_PRECONTENT = 200,

@@ -1,5 +1,6 @@
 #include "lua/init.h"
 #include "lua/api/events.h"
+#include "lua/api/errlog.h"
 #include "lua/api/timer.h"
 #include "lua/module.h"
 #include "lua/reload.h"
@@ -35,6 +36,7 @@ bool bl_lua_init_vm(bl_lua_vm *vm, bl_log *log BL_UNUSED)
 
 bool bl_lua_init_open(bl_generation *g)
 {
+    bl_lua_errlog_capture((size_t)bl_lua_main_of(g)->error_log_size);
     if (!bl_lua_main_of(g)->used)
         return true;
     bl_lua_vm *vm = bl_lua_vm_new(g, &bl_log_process);

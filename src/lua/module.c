@@ -35,6 +35,21 @@ static bool check_code_cache(bl_conf *cf, const bl_directive *d BL_UNUSED,
     return true;
 }
 
+enum {
+    CAPTURE_MIN = 4096,
+};
+
+static bool check_capture(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_conf_node *node,
+                          void *field)
+{
+    int64_t size = *(int64_t *)field;
+
+    if (size == 0 || size >= CAPTURE_MIN)
+        return true;
+    return bl_conf_error(cf, node, 1, "invalid capture error log size \"%.*s\", minimum size is %d",
+                         BL_STR_ARG(bl_conf_arg(node, 1)), CAPTURE_MIN);
+}
+
 /* ------------------------------------------------------------- directives */
 
 static const bl_conf_word_value code_cache_words[] = {
@@ -120,7 +135,8 @@ static const bl_directive directives[] = {
     MAIN("lua_block_warn", &bl_type_msec, block_warn, "200ms"),
     MAIN("lua_block_abort", &bl_type_msec, block_abort, "0"),
     MAIN("lua_worker_thread_vm_pool_size", &bl_type_num, thread_vms, "10"),
-    MAIN("lua_capture_error_log", &bl_type_size, error_log_size, "0"),
+    {"lua_capture_error_log", BL_IN_HTTP, BL_TAKE1, &bl_type_size, BL_MAIN,
+     offsetof(bl_lua_main, error_log_size), "0", .check = check_capture},
     MAIN("lua_sa_restart", &bl_type_flag, sa_restart, "on"),
     MAIN("lua_load_resty_core", &bl_type_flag, load_resty_core, "on"),
     MAIN("rewrite_by_lua_no_postpone", &bl_type_flag, rewrite_no_postpone, "off"),

@@ -36,7 +36,7 @@ location /t {
 _EOC_
 );
 $server->start;
-ok $server->wait_log(qr/enabled: true in (?:single|master)/), 'enabled';
+ok $server->wait_log(qr/enabled: true in master/), 'enabled';
 ok $server->wait_log(qr/bad: bad 'connections' argument/), 'a bad limit';
 ok $server->wait_log(qr/type: privileged agent, id: nil/), 'the agent runs init_worker_by_lua';
 ok $server->wait_log(qr/type: worker, id: 1/), 'workers too';

@@ -33,6 +33,18 @@ static bl_step jump_exec(bl_run *run)
     return bl_request_redirect(r, run->jump_uri, run->jump_args);
 }
 
+/* A path that climbs, or ends where C would think it does, is logged and raised. */
+static void check_path(lua_State *L, bl_request *r, bl_str uri)
+{
+    bool climbs = memmem(uri.p, uri.len, "/../", 4) != NULL ||
+                  (uri.len >= 3 && memcmp(uri.p + uri.len - 3, "/..", 3) == 0);
+
+    if (!climbs && memchr(uri.p, '\0', uri.len) == NULL)
+        return;
+    bl_log_write(BL_LOG_ERR, r->log, 0, "unsafe URI \"%.*s\" was detected", BL_STR_ARG(uri));
+    luaL_error(L, "unsafe uri");
+}
+
 static int l_exec(lua_State *L)
 {
     bl_request *r = bl_lua_request(L, BL_LUA_HANDLERS);
@@ -56,6 +68,7 @@ static int l_exec(lua_State *L)
         args = args.len ? bl_pool_concat(r->pool, joined, 3) : own;
         uri.len = (size_t)question;
     }
+    check_path(L, r, uri);
     run->jump_uri = uri;
     run->jump_args = args;
     run->jump = jump_exec;

@@ -234,7 +234,10 @@ void bl_lua_open_misc(lua_State *L)
 
 int bl_lua_ffi_process_type(void)
 {
-    return bl_process;
+    if (bl_process != BL_PROCESS_STARTING)
+        return bl_process;
+    return bl_core_of(bl_lua_now.vm->generation)->master_process ? BL_PROCESS_MASTER
+                                                                 : BL_PROCESS_SINGLE;
 }
 
 int bl_lua_ffi_master_pid(void)
@@ -244,6 +247,10 @@ int bl_lua_ffi_master_pid(void)
 
 void bl_lua_ffi_enable_agent(int connections)
 {
+    if (connections == 0)
+        bl_log_write(
+            BL_LOG_ALERT, bl_lua_log(), 0,
+            "0 worker_connection is not enough, privileged agent process cannot be spawned");
     bl_lua_now.vm->generation->agent_connections = connections;
 }
 

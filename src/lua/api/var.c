@@ -88,6 +88,8 @@ int bl_lua_ffi_var_set(const char *name, size_t name_len, const char *value, siz
         bl_var_get_by_name(r, lower, &old, &known);
         return known && !is_member(lower) ? 2 : 1;
     }
+    if (value == NULL && bl_str_eq(lower, BL_STR("args")))
+        r->args = BL_STR_NONE;
     if (value == NULL && index >= 0 && row->set == NULL)
         r->vars[index] = (bl_var_slot){.state = BL_VAR_NOT_FOUND};
     return 0;

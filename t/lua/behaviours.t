@@ -1,0 +1,327 @@
+# What programs written for OpenResty rely on, one block for each thing that was different.
+use lib 't/lib';
+use Bulan::Test;
+
+run_tests();
+
+__DATA__
+
+=== TEST 1: escaping by kind
+--- config
+location /t {
+    content_by_lua_block {
+        for kind = 0, 6 do
+            ngx.say(kind, " ", ngx.escape_uri("a b?#&+%'\"<-_.!~*()\1", kind))
+        end
+        ngx.say(ngx.escape_uri("-_.!~*'(),$"))
+        ngx.say((select(2, pcall(ngx.escape_uri, "a", 7)):match('"type".*')))
+        ngx.say((select(2, pcall(ngx.escape_uri, "a", true)):match('"type".*')))
+    }
+}
+--- request
+GET /t
+--- response_body
+0 a%20b%3F%23&+%25'"<-_.!~*()%01
+1 a%20b%3F%23%26%2B%25'"<-_.!~*()%01
+2 a%20b%3F%23%26%2B%25'%22%3C-_.!~*()%01
+3 a%20b?%23&+%25%27%22<-_.!~*()%01
+4 a%20b?#&+%25%27%22<-_.!~*()%01
+5 a%20b?#&+%25'"<-_.!~*()%01
+6 a%20b?#&+%25'"<-_.!~*()%01
+-_.!~*'()%2C%24
+"type" 7 out of range
+"type" is not a number
+
+
+
+=== TEST 2: redirects to a path keep it a path, and their page says 302 Found
+--- config
+location /t { content_by_lua_block { ngx.redirect("/echo?a=1") } }
+--- request
+GET /t
+--- error_code: 302
+--- response_headers
+Location: /echo?a=1
+--- response_body_like: 302 Found
+
+
+
+=== TEST 3: ngx.exit(0) behind output ends the request in early phases, too
+--- config
+location /t {
+    access_by_lua_block {
+        ngx.say("before")
+        ngx.thread.spawn(function() ngx.sleep(0.01); ngx.exit(0) end)
+        ngx.sleep(5)
+        ngx.say("never")
+    }
+    echo never;
+}
+--- request
+GET /t
+--- response_body
+before
+
+
+
+=== TEST 4: not to refuse is to allow, where one who allows is enough
+--- config
+location /t {
+    satisfy any;
+    deny all;
+    access_by_lua_block { return }
+    echo in;
+}
+--- request
+GET /t
+--- response_body
+in
+
+
+
+=== TEST 5: rewrite_by_lua does not run behind a rewrite that leads elsewhere
+--- config
+location /main {
+    rewrite ^ /there;
+    rewrite_by_lua_block { ngx.exit(503) }
+}
+location /there { echo there; }
+--- request
+GET /main
+--- response_body
+there
+
+
+
+=== TEST 6: /x is redirected to a location = /x/ that is proxied
+--- config
+location = /x/ { proxy_pass http://127.0.0.1:1; }
+--- request
+GET /x?a
+--- error_code: 301
+--- response_headers_like
+Location: http://localhost(?::\d+)?/x/\?a
+
+
+
+=== TEST 7: error_page serves what a head filter refuses
+--- config
+error_page 412 /refused;
+error_page 582 =502 /filtered;
+location /t { content_by_lua_block { ngx.say("never") } }
+location = /refused { return 412 "refused"; }
+location /f {
+    echo never;
+    header_filter_by_lua_block { return ngx.exit(582) }
+}
+location = /filtered { return 200 "filtered"; }
+--- request eval
+['GET /t', 'GET /f']
+--- more_headers eval
+["If-Match: 1", ""]
+--- error_code eval
+[412, 502]
+--- response_body eval
+["refused", "filtered"]
+
+
+
+=== TEST 8: a body that was never asked for can't be replaced
+--- config
+location /t {
+    content_by_lua_block {
+        ngx.say((select(2, pcall(ngx.req.set_body_data, "x"))))
+        ngx.req.read_body()
+        ngx.say(pcall(ngx.req.set_body_data, "x"))
+        ngx.say(ngx.req.get_body_data())
+    }
+}
+--- request
+GET /t
+--- response_body
+request body not read yet
+true
+x
+
+
+
+=== TEST 9: heads as they came
+--- config
+location /t {
+    content_by_lua_block {
+        ngx.req.set_header("X-New", "1")
+        ngx.print(ngx.req.raw_header())
+        ngx.print(ngx.req.raw_header(true))
+    }
+}
+--- raw_request eval
+"GET /t HTTP/1.1\nHost:  a\r\nX_odd: 1\r\nConnection: close\n\n"
+--- response_body eval
+"GET /t HTTP/1.1\nHost:  a\r\nX_odd: 1\r\nConnection: close\n\nHost:  a\r\nX_odd: 1\r\nConnection: close\n\n"
+
+
+
+=== TEST 10: Host set by a program names the host
+--- config
+location /t {
+    rewrite_by_lua_block { ngx.req.set_header("Host", "Example.ORG:1984") }
+    echo -n "$host $http_host";
+}
+--- request
+GET /t
+--- response_body: example.org Example.ORG:1984
+
+
+
+=== TEST 11: what goes into request lines and fields is escaped
+--- config
+location /t {
+    rewrite_by_lua_block {
+        ngx.req.set_uri_args("a\r\nb c\0")
+        ngx.req.set_header("X\xc3\xa4\r", "1")
+    }
+    proxy_pass http://127.0.0.1:$TEST_NGINX_SERVER_PORT/seen;
+}
+location /seen { content_by_lua_block { ngx.print(ngx.req.raw_header()) } }
+--- request
+GET /t
+--- response_body_like chomp
+GET /seen\?a%0D%0Ab%20c%00 HTTP/1\.1\r\n(?s:.*)X%C3%A4%0D: 1\r\n
+
+
+
+=== TEST 12: bad arguments
+--- config
+location /t {
+    content_by_lua_block {
+        local _, length = pcall(function() ngx.header.content_length = "x" end)
+        ngx.say((length:match("failed.*")))
+        ngx.say((select(2, pcall(ngx.encode_args, true))))
+        ngx.say((select(2, pcall(ngx.encode_args, {a = print}))))
+        ngx.say(ngx.re.sub("a", "a", "$x"))
+        ngx.say(ngx.re.gsub("a", "a", "${1"))
+        ngx.say(ngx.re.gsub("a", "a", "a$"))
+        ngx.var.args = nil
+        ngx.say(ngx.var.args)
+    }
+}
+--- request
+GET /t?a
+--- response_body
+failed to set header content-length: invalid value "x"
+bad argument #1 to '?' (table expected, got boolean)
+attempt to use function as query arg value
+nilnilfailed to compile the replacement template
+nilnilfailed to compile the replacement template
+nilnilfailed to compile the replacement template
+nil
+--- error_log
+attempt to use named capturing variable "x"
+the closing bracket in "1" variable is missing
+invalid capturing variable name found in "a$"
+
+
+
+=== TEST 13: ctx is left alone by what does not match; an iterator ends with one nil
+--- config
+location /t {
+    content_by_lua_block {
+        local ctx = {pos = 2}
+        ngx.say(ngx.re.match("abc", "x", "", ctx), " ", ctx.pos, " ", select("#", ngx.re.gmatch("a", "x")()))
+        local m = ngx.re.match("c", "(?:(?<x>a)|(?<x>b)|(?<y>c))", "D")
+        ngx.say(m.x, " ", m.y[1])
+    }
+}
+--- request
+GET /t
+--- response_body
+nil 2 1
+nil c
+
+
+
+=== TEST 14: signals that are nobody's, and system calls that they interrupt
+--- config
+location /t {
+    content_by_lua_block {
+        for _, name in ipairs { "ALRM", "IO", "CHLD" } do
+            local pipe = io.popen("kill -s " .. name .. " " .. ngx.worker.pid() .. " && sleep 0.01")
+            ngx.say(name, " ", (select(2, pipe:read("*a"))))
+            pipe:close()
+        end
+    }
+}
+--- request
+GET /t
+--- response_body
+ALRM nil
+IO nil
+CHLD nil
+
+
+
+=== TEST 15: no type for 304; tags without quotes
+--- config
+default_type text/plain;
+location /n { content_by_lua_block { ngx.status = 304 } }
+location /e { content_by_lua_block { ngx.header.ETag = "abc" ngx.say("x") } }
+--- request eval
+['GET /n', 'GET /e', 'GET /e']
+--- more_headers eval
+['', 'If-None-Match: x, abc', 'If-None-Match: ab']
+--- error_code eval
+[304, 304, 200]
+--- response_headers eval
+['!Content-Type', '!Content-Type', 'Content-Type: text/plain']
+
+
+
+=== TEST 16: echo in a location is what its `if` says
+--- config
+location /t {
+    set $a 1;
+    if ($a) { set $b 2; }
+    echo "$a$b";
+}
+--- request
+GET /t
+--- response_body
+12
+
+
+
+=== TEST 17: the tables that programs look into
+--- http_config
+lua_shared_dict d 1m;
+--- config
+location /t {
+    content_by_lua_block {
+        local function count(t) local n = 0 for _ in pairs(t) do n = n + 1 end return n end
+        ngx.say(count(ngx), " ", count(ngx.worker), " ", count(ngx.shared.d.__index), " ",
+                count(getmetatable(ngx.socket.udp())), " ", count(getmetatable(ngx.req.socket())),
+                " ", #ngx.worker.pids(), " ", ngx.worker.pids()[1] == ngx.worker.pid())
+    }
+}
+--- request
+POST /t
+x
+--- response_body
+117 5 22 7 9 1 true
+
+
+
+=== TEST 18: ngx.exec with too much, and with a path that climbs
+--- config
+location /many { content_by_lua_block { ngx.exec("/a", 1, 2) } }
+location /climbs { content_by_lua_block { ngx.exec("/a/../b") } }
+location @there { echo "there $args"; }
+location /named { content_by_lua_block { ngx.exec("@there?x", "y=1") } }
+--- request eval
+['GET /many', 'GET /climbs', 'GET /named?q']
+--- error_code eval
+[500, 500, 200]
+--- response_body_like eval
+[qr/500/, qr/500/, qr/^there q$/]
+--- error_log
+expecting one or two arguments, but got 3
+unsafe URI "/a/../b" was detected
