@@ -27,8 +27,11 @@ subtest 'processes and their names' => sub {
     ok wait_until(5, sub { title($workers[0]) eq 'nginx: worker process' }), 'worker';
     is Bulan::Test::Server::slurp($server->path('logs/nginx.pid')), $server->master_pid . "\n", 'pid file';
     if (!$>) {
-        my ($uid) = Bulan::Test::Server::slurp("/proc/$workers[0]/status") =~ /^Uid:\s+(\d+)/m;
-        is $uid, scalar getpwnam('nobody'), 'workers run as nobody';
+        my $nobody = getpwnam 'nobody';
+        ok wait_until(5, sub {
+            my ($uid) = Bulan::Test::Server::slurp("/proc/$workers[0]/status") =~ /^Uid:\s+(\d+)/m;
+            return defined $uid && $uid == $nobody;
+        }), 'workers run as nobody';
     }
     ok $server->quit, 'quit';
     ok !-e $server->path('logs/nginx.pid'), 'no pid file';
