@@ -344,9 +344,10 @@ bool bl_tls_cert_setup(bl_conf *cf, const bl_conf_node *node, SSL_CTX *ctx,
         if (!use_pair(cf, node, ctx, *certificate, *key, s->passwords))
             return false;
     }
-    if (s->verify_depth > 0 || s->client_certificate.len)
+    bool asks = s->verify && s->client_certificate.len;
+    if (s->verify_depth > 0 || asks)
         SSL_CTX_set_verify_depth(ctx, (int)s->verify_depth);
-    return (s->client_certificate.len == 0 || trust(cf, node, ctx, s->client_certificate, true)) &&
+    return (!asks || trust(cf, node, ctx, s->client_certificate, true)) &&
            (s->trusted_certificate.len == 0 ||
             trust(cf, node, ctx, s->trusted_certificate, false)) &&
            (s->crl.len == 0 || use_crl(cf, node, ctx, s->crl)) &&

@@ -215,10 +215,10 @@ bool bl_tls_staple_setup(bl_conf *cf, const bl_conf_node *node, bl_tls_server *s
     bl_str host, path;
     int port;
 
-    if (s->stapling_file.len)
-        return read_staple(cf, node, server, s);
     if (!s->stapling)
         return true;
+    if (s->stapling_file.len)
+        return read_staple(cf, node, server, s);
     const char *error =
         s->stapling_responder.len ? bl_ocsp_url(s->stapling_responder, &host, &port, &path) : NULL;
     if (error) {
