@@ -151,9 +151,13 @@ static void run_slot(unsigned level, unsigned slot, uint64_t now)
         }
         t->armed = false;
         wheel.strong -= !t->weak;
+        bl_timer_counted.fired++;
+        bl_timer_counted.late_ms += now - t->when;
         t->fire(t);
     }
 }
+
+bl_timer_counts bl_timer_counted;
 
 void bl_timer_run(void)
 {

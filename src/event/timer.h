@@ -31,6 +31,13 @@ void bl_timer_stop(bl_timer *timer);
 /* For the loop: ms until the next may fire, -1 when none is armed; and firing all that are due. */
 int bl_timer_next(void);
 void bl_timer_run(void);
+/* How many have fired in this process, and how late they were in all: what holds up the loop shows
+ * here. */
+typedef struct bl_timer_counts {
+    uint64_t fired, late_ms;
+} bl_timer_counts;
+extern bl_timer_counts bl_timer_counted;
+
 /* Armed timers that are not weak: a worker that is shutting down waits for them. */
 bool bl_timer_any(void);
 

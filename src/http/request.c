@@ -450,7 +450,7 @@ static void end_exchange(bl_request *r)
         return;
     r->exchange_over = true;
     if (bl_request_is_main(r))
-        bl_stats_request_done(r->out.status);
+        bl_stats_request_done(r->out.status, bl_now_ms() - r->start_ms);
     if (r->codec->finish) {
         bl_conn *c = r->conn;
         if (r->refs || r->logging)

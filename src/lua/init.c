@@ -6,6 +6,8 @@
 #include "lua/reload.h"
 #include "os/signal.h"
 #include "lua/watch.h"
+#include "process/process.h"
+#include "process/stats.h"
 
 static void drop_vm(void *data)
 {
@@ -49,6 +51,14 @@ bool bl_lua_init_open(bl_generation *g)
     return bl_lua_init_vm(vm, vm->log);
 }
 
+static void take_memory(void)
+{
+    const bl_lua_vm *vm = bl_lua_vm_of(bl_current);
+
+    if (vm)
+        bl_stats_mine->lua_bytes = (uint64_t)lua_gc(vm->L, LUA_GCCOUNT, 0) * 1024;
+}
+
 bool bl_lua_init_worker_start(bl_generation *g)
 {
     bl_lua_vm *vm = bl_lua_vm_of(g);
@@ -59,6 +69,7 @@ bool bl_lua_init_worker_start(bl_generation *g)
     if (vm) {
         bl_watch_start(vm, main->block_warn, main->block_abort);
         bl_lua_events_join(vm);
+        bl_process_sample_hook = take_memory;
         run_code(vm, main->init_worker, BL_LUA_INIT_WORKER, bl_run_free);
     }
     return true;

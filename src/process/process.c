@@ -11,6 +11,7 @@ int bl_worker = -1;
 bool bl_terminating;
 void (*bl_process_child_hook)(void);
 void (*bl_process_wake_hook)(void);
+void (*bl_process_sample_hook)(void);
 
 static bool stderr_is_log;
 

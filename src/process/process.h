@@ -22,6 +22,8 @@ extern bool bl_terminating;
 extern void (*bl_process_child_hook)(void);
 /* SIGURG: another process of the server has something for this one. NULL: nobody asks. */
 extern void (*bl_process_wake_hook)(void);
+/* Once in a second in which the process does anything: gauges are taken. NULL: nothing to take. */
+extern void (*bl_process_sample_hook)(void);
 
 /* Opens what a loaded generation needs: log files, sockets,
  * zones, modules. `before`: serves now, and hands on what is the same; may be NULL. False after an

@@ -19,6 +19,10 @@
     X(bytes_in, "bytes received from clients")                                                     \
     X(bytes_out, "bytes sent to clients")                                                          \
     X(lua_blocked, "times that Lua code held the event loop for too long")                         \
+    X(request_ms, "milliseconds from the start of requests to their end, in all")                  \
+    X(timers_fired, "timers of the event loop that have fired")                                    \
+    X(timers_late_ms, "milliseconds that they fired late, in all: the lag of the loop")            \
+    X(lua_bytes, "gauge: memory of Lua, taken once a second")                                      \
     X(reading, "gauge: connections whose request head is being read")                              \
     X(writing, "gauge: connections with a request in work")                                        \
     X(waiting, "gauge: idle keepalive connections")
@@ -43,10 +47,11 @@ int64_t bl_stats_pid(int worker);
 /* The sum over all rows. */
 bl_stats bl_stats_sum(void);
 
-static inline void bl_stats_request_done(int status)
+static inline void bl_stats_request_done(int status, uint64_t ms)
 {
     unsigned class = (unsigned)status / 100 - 1;
 
+    bl_stats_mine->request_ms += ms;
     if (class < 5)
         (&bl_stats_mine->status_1xx)[class]++;
 }

@@ -7,6 +7,7 @@
 #include "os/title.h"
 #include "process/core.h"
 #include "process/process.h"
+#include "process/stats.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -127,6 +128,18 @@ static bool is_idle(void)
     return bl_conn_holding() == 0 && !bl_timer_any() && bl_thread_pool_busy() == 0;
 }
 
+static void count(void)
+{
+    static time_t sampled;
+
+    bl_stats_mine->timers_fired = bl_timer_counted.fired;
+    bl_stats_mine->timers_late_ms = bl_timer_counted.late_ms;
+    if (BL_UNLIKELY(bl_clock_now.sec != sampled) && bl_process_sample_hook) {
+        sampled = bl_clock_now.sec;
+        bl_process_sample_hook();
+    }
+}
+
 bool bl_worker_turn(void)
 {
     if (bl_quitting)
@@ -134,6 +147,7 @@ bool bl_worker_turn(void)
     if (bl_terminating || (bl_quitting && is_idle()))
         return false;
     bl_loop_turn(-1);
+    count();
     return true;
 }
 

@@ -15,6 +15,7 @@
 #include "lua/api/semaphore.h"
 #include "lua/api/sleep.h"
 #include "lua/api/socket.h"
+#include "lua/api/stats.h"
 #include "lua/api/thread.h"
 #include "lua/api/timer.h"
 #include "lua/api/worker_thread.h"
@@ -40,5 +41,6 @@ const bl_lua_family bl_lua_families[] = {
     {"re", bl_lua_open_regex},
     {"shdict", bl_lua_open_shdict},
     {"events", bl_lua_open_events},
+    {"stats", bl_lua_open_stats},
     {NULL, NULL},
 };
