@@ -118,7 +118,9 @@ static int l_get_post_args(lua_State *L)
 
 static void check_read(lua_State *L, const bl_request *r)
 {
-    if (!r->body.asked && !r->body.discarded)
+    if (r->body.discarded)
+        luaL_error(L, "request body already discarded asynchronously");
+    if (!r->body.asked)
         luaL_error(L, "request body not read yet");
 }
 
