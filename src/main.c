@@ -3,6 +3,7 @@
 #include "conf/generation.h"
 #include "conf/openfile.h"
 #include "core/time.h"
+#include "lua/tool.h"
 #include "os/daemon.h"
 #include "os/environ.h"
 #include "os/signal.h"
@@ -168,9 +169,6 @@ static int serve(bl_generation *g, bl_generation *inherited)
 
 static int run(void)
 {
-    bl_modules_number(&bl_main_modules);
-    bl_modules_number(&bl_http_modules);
-    bl_modules_number(&bl_stream_modules);
     bl_log_to_stderr = true;
     if (bl_opts.test)
         return test();
@@ -188,6 +186,11 @@ int main(int argc, char **argv)
     ngx_argv = argv = bl_title_init(argc, argv);
     bl_environ_init();
     bl_clock_update();
+    bl_modules_number(&bl_main_modules);
+    bl_modules_number(&bl_http_modules);
+    bl_modules_number(&bl_stream_modules);
+    if (bl_tool_named(argv))
+        return bl_tool_main(argv);
     if (!bl_options_read(argv))
         return 1;
     if (bl_opts.help) {

@@ -37,8 +37,10 @@ static bl_generation *new_generation(const bl_options *options, const bl_generat
 static bool load_tree(bl_generation *g, const bl_options *options, bl_diag *diag)
 {
     bl_loader loader = {.pool = g->pool, .diag = diag, .conf_prefix = g->conf_prefix};
+    bl_str name = options->text.p ? options->conf_path : g->conf_path;
 
-    g->tree = bl_load(&loader, g->conf_path, options->globals);
+    loader.text = options->text;
+    g->tree = bl_load(&loader, name, options->globals);
     g->files = loader.files;
     return g->tree != NULL;
 }

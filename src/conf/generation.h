@@ -56,6 +56,8 @@ typedef struct bl_options {
     bl_str prefix, conf_path, error_log, globals;
     const char *signal; /* -s */
     bool test, dump, quiet, version, configure, help;
+    bool tool;   /* a script is run (lua/tool.h): no server, the user's folder and environment */
+    bl_str text; /* p set: the configuration; no file is read, conf_path is its name */
     char **argv;
 } bl_options;
 

@@ -26,6 +26,17 @@ static void say_unreadable(bl_loader *loader, bl_diag_place at, bl_str path, siz
                     BL_STR_ARG(path), err, strerror(err));
 }
 
+static bl_conf_file *add_file(bl_loader *loader, bl_str path, bl_str text)
+{
+    bl_conf_file *file = BL_NEW(loader->pool, bl_conf_file);
+
+    file->path = path;
+    file->text = text;
+    *loader->files_tail = file;
+    loader->files_tail = &file->next;
+    return file;
+}
+
 /* `at`: the include that asks for it. */
 static bl_conf_file *read_file(bl_loader *loader, bl_str path, bl_diag_place at)
 {
@@ -41,12 +52,7 @@ static bl_conf_file *read_file(bl_loader *loader, bl_str path, bl_diag_place at)
         say_unreadable(loader, at, path, max, err);
         return NULL;
     }
-    file = BL_NEW(loader->pool, bl_conf_file);
-    file->path = path;
-    file->text = text;
-    *loader->files_tail = file;
-    loader->files_tail = &file->next;
-    return file;
+    return add_file(loader, path, text);
 }
 
 static void expand(bl_loader *loader, bl_conf_node *block);
@@ -158,7 +164,8 @@ bl_conf_node *bl_load(bl_loader *loader, bl_str path, bl_str globals)
     loader->files_tail = &loader->files;
     bl_conf_node *root = parse_globals(loader, globals);
     bl_conf_node **tail = &root->children;
-    bl_conf_file *file = read_file(loader, path, (bl_diag_place){0});
+    bl_conf_file *file = loader->text.p ? add_file(loader, path, loader->text)
+                                        : read_file(loader, path, (bl_diag_place){0});
 
     if (file == NULL)
         return NULL;

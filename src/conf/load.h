@@ -19,6 +19,7 @@ typedef struct bl_loader {
     bl_pool *pool;
     bl_diag *diag;
     bl_str conf_prefix;  /* includes are relative to it; ends with a slash */
+    bl_str text;         /* p set: stands for the file that bl_load is asked for */
     size_t file_max;     /* bytes; 0: BL_LOAD_FILE_MAX */
     bl_conf_file *files; /* in the order first read */
     bl_conf_file **files_tail;

@@ -32,7 +32,8 @@ bool bl_lua_init_vm(bl_lua_vm *vm, bl_log *log BL_UNUSED)
 {
     bool ok = run_code(vm, bl_lua_main_of(vm->generation)->init, BL_LUA_INIT, NULL);
 
-    bl_lua_vm_guard_globals(vm);
+    if (!bl_opts.tool) /* a script's globals are its own */
+        bl_lua_vm_guard_globals(vm);
     return ok;
 }
 

@@ -183,9 +183,18 @@ static const bl_http_module http = {
     .compile = compile,
 };
 
+/* A script needs a VM whatever its configuration holds. */
+static bool create(bl_conf *cf BL_UNUSED, int level, void *settings)
+{
+    if (level == BL_MAIN)
+        ((bl_lua_main *)settings)->used = bl_opts.tool;
+    return true;
+}
+
 bl_module bl_lua_module = {
     .name = "lua",
     .directives = directives,
+    .create = create,
     .size = {[BL_MAIN] = sizeof(bl_lua_main), [BL_LOCATION] = sizeof(bl_lua_location)},
     .open = bl_lua_init_open,
     .start_worker = bl_lua_init_worker_start,

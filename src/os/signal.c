@@ -21,10 +21,14 @@ static volatile sig_atomic_t pending[NUMBERS];
 static volatile sig_atomic_t sender[NUMBERS];
 static int wake[2] = {-1, -1};
 
+void (*bl_signal_first)(int number);
+
 static void note(int number, siginfo_t *info, void *context BL_UNUSED)
 {
     int saved = errno;
 
+    if (bl_signal_first)
+        bl_signal_first(number);
     sender[number] = info ? info->si_pid : 0;
     pending[number] = 1;
     ssize_t ignored BL_UNUSED = write(wake[1], "", 1); /* full: it will wake up anyway */

@@ -13,6 +13,8 @@
 bool bl_signal_open(void);
 /* Whether system calls that a signal interrupts go on by themselves; they do unless told. */
 void bl_signal_restart(bool restart);
+/* What a signal's handler does first, in the handler itself (signal-safety(7)); NULL: nothing. */
+extern void (*bl_signal_first)(int number);
 /* Becomes readable when a signal comes. */
 int bl_signal_fd(void);
 /* Empties the pipe; before taking signals. */

@@ -293,7 +293,8 @@ static bool finish(bl_conf *cf, void *settings)
         core->working_directory = bl_conf_path(cf, core->working_directory, false);
     if (cf->generation->log == NULL)
         default_log(cf);
-    choose_environment(core);
+    if (!bl_opts.tool) /* a script has the environment of its user */
+        choose_environment(core);
     bl_tls_source_done(core->ssl_inherit);
     if (!bl_thread_pools_finish(cf))
         return false;
