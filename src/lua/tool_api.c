@@ -1,6 +1,6 @@
 #include "lua/tool_api.h"
 #include "event/loop.h"
-#include "lua/task.h"
+#include "lua/watch.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -51,6 +51,8 @@ static int l_raw(lua_State *L)
 {
     bool done = true;
 
+    if (!interactive)
+        bl_watch_breakable(bl_lua_now.vm);
     interactive = true;
     if (lua_toboolean(L, 1))
         done = make_raw();
@@ -143,7 +145,7 @@ bool bl_tool_api_interrupt_busy(void)
     if (!interactive || interrupted || bl_lua_now.task == NULL)
         return false;
     interrupted = 1;
-    lua_sethook(bl_lua_now.task->L, stop, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+    bl_watch_break(bl_lua_now.task->L, stop);
     return true;
 }
 

@@ -211,17 +211,20 @@ static void raise_error(lua_State *L, lua_Debug *ar BL_UNUSED)
 }
 
 /* Hooks may be set from within a signal handler; compiled code notices the profiler's signal. */
+void bl_watch_break(lua_State *L, lua_Hook hook)
+{
+    lua_sethook(L, hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
+    raise(SIGPROF);
+}
+
 static void on_signal(int signal BL_UNUSED)
 {
     int err = errno, notice = atomic_load(&bl_watch_now.notice);
 
     if (notice & BL_WATCH_WARN && is_accused())
         report_late();
-    if (notice & BL_WATCH_ABORT && is_accused()) {
-        lua_sethook(bl_lua_now.task->L, raise_error,
-                    LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
-        raise(SIGPROF);
-    }
+    if (notice & BL_WATCH_ABORT && is_accused())
+        bl_watch_break(bl_lua_now.task->L, raise_error);
     errno = err;
 }
 
@@ -278,6 +281,13 @@ static void handle(int number, void (*handler)(int))
 
     sigemptyset(&action.sa_mask);
     sigaction(number, &action, NULL);
+}
+
+void bl_watch_breakable(bl_lua_vm *vm)
+{
+    handle(SIGPROF, SIG_IGN);
+    watch.tick = BL_MAX(watch.tick, 1);
+    bl_watch_attach(vm);
 }
 
 static bool start_thread(void)

@@ -50,6 +50,12 @@ void bl_watch_start(bl_lua_vm *vm, int64_t warn, int64_t abort);
 void bl_watch_attach(bl_lua_vm *vm);
 void bl_watch_detach(const bl_lua_vm *vm);
 
+/* From now on bl_watch_break works, whatever is watched. */
+void bl_watch_breakable(bl_lua_vm *vm);
+/* In a signal handler, while Lua runs: `hook` is called before its next instruction, in compiled
+ * code too. The hook takes itself away. */
+void bl_watch_break(lua_State *L, lua_Hook hook);
+
 void bl_watch_attend_enter(void);
 void bl_watch_attend_leave(lua_State *L);
 
