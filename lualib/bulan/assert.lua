@@ -10,7 +10,10 @@ local show = require "bulan.show"
 local type, tostring, select, unpack, pairs, rawget = type, tostring, select, unpack, pairs, rawget
 local pcall, error, setmetatable, getmetatable = pcall, error, setmetatable, getmetatable
 local abs = math.abs
+local getinfo = debug.getinfo
 local lua_assert = assert
+
+local OWN = "@lualib/bulan/" -- what chunks of the tool are called
 
 local _M = {}
 
@@ -313,12 +316,20 @@ for word in ("is are was were has have had does do be been to a an"):gmatch("%a+
     fillers[word] = true
 end
 
-local function fail(message, level)
-    local info = debug.getinfo(level + 1, "Sl")
-    error(setmetatable({
-        message = message,
-        place = info and info.currentline > 0 and info.short_src .. ":" .. info.currentline or nil,
-    }, Failure), 0)
+-- The line of the test that runs: the nearest that is not ours.
+local function place_here()
+    for level = 3, 20 do
+        local info = getinfo(level, "Sl")
+        if not info then
+            return nil
+        elseif info.currentline > 0 and info.source:sub(1, #OWN) ~= OWN then
+            return info.short_src .. ":" .. info.currentline
+        end
+    end
+end
+
+local function fail(message)
+    error(setmetatable({ message = message, place = place_here() }, Failure), 0)
 end
 
 local function check(chain, ...)
@@ -328,7 +339,7 @@ local function check(chain, ...)
     end
     if not holds then
         local note = chain.note and tostring(chain.note) .. "\n" or ""
-        fail(note .. message, 3)
+        fail(note .. message)
     elseif chain.name == "error" and not chain.negated then
         return result
     end
@@ -389,12 +400,15 @@ _M.assert = setmetatable({
         return new_chain(nil, note)
     end,
     fail = function(note)
-        fail(note or "failed", 2)
+        fail(note or "failed")
     end,
-    --- A new assertion: test(...) returns whether it holds, and what to say when it doesn't and when
-    -- it shouldn't.
-    register = function(_, name, test)
-        tests[name] = test
+    --- A new assertion, as luassert takes it: callback(state, arguments) returns whether it holds.
+    register = function(_, _, name, callback)
+        tests[name] = function(...)
+            local arguments = { n = select("#", ...), ... }
+            local text = ("'%s' of:\n%s"):format(name, show(arguments[1]))
+            return callback({}, arguments), "expected " .. text, "expected no " .. text
+        end
     end,
 }, {
     __index = function(_, key)
@@ -402,7 +416,7 @@ _M.assert = setmetatable({
     end,
     __call = function(_, value, message, ...)
         if not value and (message == nil or type(message) == "string") then
-            fail(message or "assertion failed!", 2)
+            fail(message or "assertion failed!")
         end
         return lua_assert(value, message, ...)
     end,

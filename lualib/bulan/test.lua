@@ -339,7 +339,7 @@ local function plain_printer(coloured)
     function printer.finish(seconds)
         for _, each in ipairs(problems) do
             local kind, node, problem = unpack(each)
-            print(("\n%s  %s\n        at %s\n%s"):format(paint(kind, marks[kind]), full_name(node),
+            print(("\n%s %s\n        at %s\n%s"):format(paint(kind, ("%-7s"):format(marks[kind])), full_name(node),
                 problem.place or node.place or file_of(node), details(node, problem, "    ")))
         end
         print(("\n%d passed, %d failed, %d errors, %d pending (%.2f s)"):format(counts.ok,

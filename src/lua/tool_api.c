@@ -18,7 +18,7 @@ static struct {
 
 static bl_wait input_wait, interrupt_wait;
 static bl_io input_io;
-static bool interactive; /* there is a prompt: SIGINT does not end it */
+static bool interactive;                  /* there is a prompt: SIGINT does not end it */
 static volatile sig_atomic_t interrupted; /* a hook is to stop what runs */
 
 /* ------------------------------------------------------------- the terminal */
@@ -187,8 +187,13 @@ static int l_list(lua_State *L)
 void bl_tool_api_open(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"is_terminal", l_is_terminal}, {"raw", l_raw},   {"columns", l_columns}, {"input", l_input},
-        {"interrupt", l_interrupt},     {"list", l_list}, {NULL, NULL},
+        {"is_terminal", l_is_terminal},
+        {"raw", l_raw},
+        {"columns", l_columns},
+        {"input", l_input},
+        {"interrupt", l_interrupt},
+        {"list", l_list},
+        {NULL, NULL},
     };
 
     luaL_register(L, NULL, functions);
