@@ -75,7 +75,8 @@ function same(a, b, path, seen)
     elseif a == b then
         return true
     end
-    return false, ("%s: expected %s, got %s"):format(path == "" and "the value" or path, show(a), show(b))
+    local where = path == "" and "the value" or path
+    return false, ("%s: expected %s, got %s"):format(where, show(a), show(b))
 end
 
 -- ------------------------------------------------------------- the assertions
@@ -138,9 +139,10 @@ function tests.matches(pattern, text, init, plain)
         ("expected text without the pattern:\n%s\ngot:\n%s"):format(show(pattern), show(text))
 end
 
-for _, kind in ipairs({ "string", "number", "boolean", "table", "function", "userdata", "thread", "cdata" }) do
+for kind in ("string number boolean table function userdata thread cdata"):gmatch("%a+") do
     tests[kind] = function(value)
-        return type(value) == kind, ("expected a %s, got a %s:\n%s"):format(kind, type(value), show(value)),
+        local actual = type(value)
+        return actual == kind, ("expected a %s, got a %s:\n%s"):format(kind, actual, show(value)),
             ("expected no %s, got:\n%s"):format(kind, show(value))
     end
 end
@@ -289,26 +291,28 @@ function on_spies.called(spy, times)
 end
 
 function on_spies.called_at_least(spy, times)
-    return #spy.calls >= times, ("expected at least %d calls, there were %d"):format(times, #spy.calls),
-        ("expected fewer than %d calls, there were %d"):format(times, #spy.calls)
+    local count = #spy.calls
+    return count >= times, ("expected at least %d calls, there were %d"):format(times, count),
+        ("expected fewer than %d calls, there were %d"):format(times, count)
 end
 
 function on_spies.called_at_most(spy, times)
-    return #spy.calls <= times, ("expected at most %d calls, there were %d"):format(times, #spy.calls),
-        ("expected more than %d calls, there were %d"):format(times, #spy.calls)
+    local count = #spy.calls
+    return count <= times, ("expected at most %d calls, there were %d"):format(times, count),
+        ("expected more than %d calls, there were %d"):format(times, count)
 end
 
 function on_spies.called_with(spy, ...)
-    return called_with(spy, ...), "no call had the expected arguments; calls:\n" .. calls_text(spy),
-        "a call had the arguments that none should have; calls:\n" .. calls_text(spy)
+    local calls = "; calls:\n" .. calls_text(spy)
+    return called_with(spy, ...), "no call had the expected arguments" .. calls,
+        "a call had the arguments that none should have" .. calls
 end
 
 -- ------------------------------------------------------------- the words behind `assert`
 
 local aliases = {
-    equals = "equal", eq = "equal", match = "matches", matches_pattern = "matches",
-    errors = "error", error_match = "error_matches", near_to = "near", called_once = "called",
-    ["true_"] = "true", ["nil_"] = "nil",
+    equals = "equal", eq = "equal", match = "matches", errors = "error",
+    error_match = "error_matches",
 }
 
 local fillers = {}
@@ -361,7 +365,8 @@ local function extend(chain, key)
     end
     name = aliases[name] or name
     return setmetatable({
-        negated = negated, name = name, test = name and source[name], spy = chain.spy, note = chain.note,
+        negated = negated, name = name, test = name and source[name],
+        spy = chain.spy, note = chain.note,
     }, Chain)
 end
 

@@ -54,8 +54,8 @@ local function compile(text)
     local chunk, err = loadstring("return " .. expression, "=stdin")
     if chunk then
         -- No tail call: tracebacks shall show where it came from.
-        local whole = loadstring("local values = ... return values(" .. expression .. "\n)", "=stdin")
-        return whole or chunk
+        local whole = "local values = ... return values(" .. expression .. "\n)"
+        return loadstring(whole, "=stdin") or chunk
     end
     local may_grow = is_open(err)
     if is_marked == 0 then

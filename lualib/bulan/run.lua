@@ -2,6 +2,7 @@
 -- command line, and runs what the command line names. What it returns is called by src/lua/tool.c,
 -- with the table described there; its result is the status of the process.
 
+local here = require "resty.core.here"
 local ngx, io, os = ngx, io, os
 local type, tostring, select, unpack = type, tostring, select, unpack
 local stdout, stderr = io.stdout, io.stderr
@@ -24,43 +25,59 @@ end
 -- Compiled code writes once more when a write has failed, and misses the failure.
 jit.off(put)
 
--- As ngx.say in a request takes its arguments.
-local function add(parts, value, place, name)
+-- As ngx.say in a request takes its arguments. The type of what can't be written, or nothing.
+local function add(parts, value)
     local kind = type(value)
     if kind == "table" then
         for i = 1, #value do
-            add(parts, value[i], place, name)
+            local wrong = add(parts, value[i])
+            if wrong then
+                return wrong
+            end
         end
     elseif kind == "string" or kind == "number" or kind == "boolean" or kind == "nil" then
         parts[#parts + 1] = tostring(value)
     elseif value == ngx.null then
         parts[#parts + 1] = "null"
     else
-        error(("bad argument #%d to '%s' (string, number, boolean, nil, ngx.null, or array table "
-            .. "expected, got %s)"):format(place, name, kind), 4)
+        return kind
     end
 end
 
 local function joined(name, tail, ...)
     local parts = {}
     for i = 1, select("#", ...) do
-        add(parts, (select(i, ...)), i, name)
+        local wrong = add(parts, (select(i, ...)))
+        if wrong then
+            error(("bad argument #%d to '%s' (string, number, boolean, nil, ngx.null, or array "
+                .. "table expected, got %s)"):format(i, name, wrong), 3)
+        end
     end
     return concat(parts) .. tail
 end
 
+-- A script may have a configuration with servers: in their requests all is as ever.
+local function outside(name, f)
+    local in_request = ngx[name]
+    ngx[name] = function(...)
+        return (here.request ~= nil and in_request or f)(...)
+    end
+end
+
+local function flush()
+    stdout:flush()
+    return 1
+end
+
 local function use_stdout()
-    function ngx.say(...)
+    outside("say", function(...)
         return put(joined("say", "\n", ...))
-    end
-    function ngx.print(...)
+    end)
+    outside("print", function(...)
         return put(joined("print", "", ...))
-    end
-    function ngx.flush()
-        stdout:flush()
-        return 1
-    end
-    ngx.eof = ngx.flush
+    end)
+    outside("flush", flush)
+    outside("eof", flush)
     function print(...)
         local parts = {}
         for i = 1, select("#", ...) do

@@ -64,7 +64,8 @@ local function entries(tab, depth, seen)
     end
     sort(keys, before)
     for _, key in ipairs(keys) do
-        insert(parts, key_text(key, depth, seen) .. " = " .. show(rawget(tab, key), depth + 1, seen))
+        local value = show(rawget(tab, key), depth + 1, seen)
+        insert(parts, key_text(key, depth, seen) .. " = " .. value)
     end
     return parts
 end

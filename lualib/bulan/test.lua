@@ -36,7 +36,13 @@ local function add_block(name, f)
 end
 
 local function add_test(name, f)
-    insert(current.children, { name = tostring(name), parent = current, test = f, place = place_of(f) })
+    if not f then
+        insert(current.children, { name = tostring(name), parent = current, pending = true })
+        return
+    end
+    insert(current.children, {
+        name = tostring(name), parent = current, test = f, place = place_of(f),
+    })
 end
 
 local Pending = {}
@@ -63,7 +69,8 @@ local globals = {
     describe = add_block, context = add_block, insulate = add_block, expose = add_block,
     it = add_test, spec = add_test, test = add_test, pending = pending,
     setup = adder("setup"), lazy_setup = adder("setup"), strict_setup = adder("setup"),
-    teardown = adder("teardown"), lazy_teardown = adder("teardown"), strict_teardown = adder("teardown"),
+    teardown = adder("teardown"), lazy_teardown = adder("teardown"),
+    strict_teardown = adder("teardown"),
     before_each = adder("before_each"), after_each = adder("after_each"),
     finally = function(f)
         insert(cleanups, f)
@@ -273,8 +280,8 @@ local function indented(text, margin)
     return margin .. text:gsub("\n", "\n" .. margin)
 end
 
--- Where a test went wrong, as far as it is known.
-local function details(node, problem, margin)
+-- What went wrong.
+local function details(problem, margin)
     local lines = {}
     if problem.message then
         insert(lines, indented(problem.message, margin))
@@ -290,6 +297,10 @@ local function file_of(node)
         node = node.parent
     end
     return node.file
+end
+
+local function place_text(node, problem)
+    return problem.place or node.place or file_of(node)
 end
 
 local marks = { ok = "ok", failed = "FAILED", error = "ERROR", pending = "pending" }
@@ -339,8 +350,9 @@ local function plain_printer(coloured)
     function printer.finish(seconds)
         for _, each in ipairs(problems) do
             local kind, node, problem = unpack(each)
-            print(("\n%s %s\n        at %s\n%s"):format(paint(kind, ("%-7s"):format(marks[kind])), full_name(node),
-                problem.place or node.place or file_of(node), details(node, problem, "    ")))
+            local mark = paint(kind, ("%-7s"):format(marks[kind]))
+            print(("\n%s %s\n        at %s\n%s"):format(mark, full_name(node),
+                place_text(node, problem), details(problem, "    ")))
         end
         print(("\n%d passed, %d failed, %d errors, %d pending (%.2f s)"):format(counts.ok,
             counts.failed, counts.error, counts.pending, seconds))
@@ -357,11 +369,12 @@ local function tap_printer()
         count = count + 1
         local bad = kind == "failed" or kind == "error"
         good = good and not bad
-        print(("%s %d - %s%s"):format(bad and "not ok" or "ok", count, (full_name(node):gsub("#", "\\#")),
-            kind == "pending" and " # SKIP " .. (problem.message or "pending") or ""))
+        local name = full_name(node):gsub("#", "\\#")
+        local skip = kind == "pending" and " # SKIP " .. (problem.message or "pending") or ""
+        print(("%s %d - %s%s"):format(bad and "not ok" or "ok", count, name, skip))
         if bad then
-            print("# at " .. (problem.place or node.place or file_of(node)))
-            print(details(node, problem, "# "))
+            print("# at " .. place_text(node, problem))
+            print(details(problem, "# "))
         end
         io.flush()
     end

@@ -7,7 +7,7 @@
  *                                 it has ended: the process, with its status
  *
  * Nothing is written to disk and no port is opened. Relative paths are below the current folder.
- * The Lua side gets a table: what the command line said, and the functions of tool_input. */
+ * The Lua side gets a table: what the command line said, and the functions of tool_api. */
 #ifndef BL_LUA_TOOL_H
 #define BL_LUA_TOOL_H
 

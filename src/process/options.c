@@ -149,6 +149,8 @@ void bl_options_help(void)
     fprintf(stderr,
             "Usage: bulan [-?hvVtTq] [-s signal] [-p prefix]\n"
             "             [-e filename] [-c filename] [-g directives]\n"
+            "       bulan run [options] [file.lua [argument ...]]\n"
+            "       bulan test [options] [file or folder ...]\n"
             "\n"
             "  -?, -h         print this\n"
             "  -v             print the version\n"
@@ -160,6 +162,8 @@ void bl_options_help(void)
             "  -p prefix      where relative paths begin (%s/)\n"
             "  -e filename    the error log until the configuration names one, or stderr (%s)\n"
             "  -c filename    the configuration file (%s)\n"
-            "  -g directives  directives of the main context, before those of the file\n",
+            "  -g directives  directives of the main context, before those of the file\n"
+            "\n"
+            "  run, test      Lua scripts and Lua tests, without a server: bulan run --help\n",
             BL_PREFIX, BL_ERROR_LOG_PATH, BL_CONF_PATH);
 }

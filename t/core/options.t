@@ -46,7 +46,7 @@ subtest 'version' => sub {
     ($err) = run('-V');
     like $err, qr{^built by .+\nbuilt with OpenSSL .+\nTLS SNI support enabled\nconfigure arguments:}m, '-V';
     ($err) = run('-h');
-    like $err, qr/^Usage: /m, '-h';
+    like $err, qr/^Usage: .*bulan run .*bulan test /ms, '-h';
 };
 
 subtest 'wrong options' => sub {

@@ -3,7 +3,10 @@
 use strict;
 use warnings;
 use lib 't/lib';
+use Cwd ();
 use Test::More;
+use Bulan::Test::Backend;
+use Bulan::Test::Command;
 use Bulan::Test::Example 'start_example';
 use Bulan::Test::Process 'wait_until';
 
@@ -57,6 +60,19 @@ subtest 'shared-dict' => sub {
     like $server->get('/seats')->{body}, qr/^seat7: ayu\n/m, '/seats';
     like $server->get('/seats')->{body}, qr/^2 entries\n/m, 'and their number';
     $server->stop;
+};
+
+subtest 'tool' => sub {
+    $tested{tool} = 1;
+    my $folder = Cwd::abs_path("$FOLDER/tool");
+    my $backend = Bulan::Test::Backend->tcp(sub { });
+    my $port = $backend->port;
+    my $in = Bulan::Test::Command->new;
+    my $r = $in->run('run', '-I', "$folder/lua", "$folder/knock.lua", "127.0.0.1:$port", 'nowhere');
+    is $r->{out}, "127.0.0.1:$port is open\nnowhere is no HOST:PORT\n", 'the script';
+    $r = $in->run('test', '-I', "$folder/lua", $folder);
+    is $r->{status}, 0, 'its tests';
+    like $r->{out}, qr/^3 passed, 0 failed, 0 errors/m, 'all of them';
 };
 
 is_deeply [sort keys %tested], [map { m{([^/]+)\z} } sort glob "$FOLDER/*"], 'all examples are tested';

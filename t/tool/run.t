@@ -7,6 +7,7 @@ use File::Find ();
 use Bulan::Test::Backend;
 use Bulan::Test::Command;
 use Bulan::Test::Dns;
+use Bulan::Test::Port;
 use Bulan::Test::Process 'wait_until';
 use Bulan::Test::Server;
 
@@ -109,6 +110,14 @@ subtest 'waiting' => sub {
 LUA
     is_run script('ngx.timer.at(1000, function() print("no") end) ngx.timer.every(1000, print_later or function() end)'),
         '', 'timers that wait keep nobody';
+    my $port = Bulan::Test::Port::free_port();
+    is_run $in->run('run', '--http-conf', "server { listen 127.0.0.1:$port; location / { content_by_lua_block { ngx.say('served') } } }",
+        '-e', <<LUA), "served\n", 'a script with a server';
+        local s = ngx.socket.tcp()
+        assert(s:connect("127.0.0.1", $port))
+        s:send("GET / HTTP/1.0\\r\\n\\r\\n")
+        ngx.print((s:receive("*a"):match("\\r\\n\\r\\n(.*)")))
+LUA
     is_run script('ngx.thread.spawn(function() ngx.sleep(0.001) print("thread") end) print("main")'),
         "main\nthread\n", 'light threads are waited for';
     is_run script('print(pcall(function() ngx.sleep(0.001) error("x", 0) end))'), "false\tx\n", 'in pcall';

@@ -43,7 +43,7 @@ end)
 LUA
     is $r->{status}, 1, 'status';
     is $r->{err}, '', 'stderr';
-    is $r->{out} =~ s/\(\d+\.\d+ s\)/(T s)/r, <<'OUT', 'text';
+    is $r->{out} =~ s/\(\d+\.\d+ s\)/(T s)/r =~ s/\t/TAB/gr, <<'OUT', 'text';
 a_spec.lua
   a list
     ok      is short
@@ -64,7 +64,7 @@ ERROR   a list inside breaks
         at a_spec.lua:8
     a_spec.lua:8: attempt to index local 'x' (a nil value)
     stack traceback:
-    	a_spec.lua:8: in function <a_spec.lua:8>
+    TABa_spec.lua:8: in function <a_spec.lua:8>
 
 1 passed, 1 failed, 1 errors, 1 pending (T s)
 OUT
@@ -119,6 +119,7 @@ OUT
     like $r->{out}, qr/^ok 1 - a b\nnot ok 2 - a teardown\n/, 'a teardown that fails';
     is $r->{status}, 1, 'status';
     like spec('it("a", function() pending("not now") error("x") end)', '--tap')->{out}, qr/^ok 1 - a # SKIP not now\n1\.\.1/, 'pending inside';
+    like spec('it("a")', '--tap')->{out}, qr/^ok 1 - a # SKIP/, 'a test without function';
 };
 
 subtest 'assertions' => sub {
