@@ -180,3 +180,34 @@ location /t {
 GET /t
 --- response_body_like eval
 qr/template:4: unexpected symbol .*\n.*template:3: attempt to index .*'none'.*\n1111\n2221\n3331\n/s
+
+
+
+=== TEST 5: mistakes as messages
+--- config
+location /t {
+    content_by_lua_block {
+        local template = require "resty.template.safe"
+        ngx.say(template.process("{{x}}", { x = 1 }))
+        ngx.say(template.process("{{ x.y }}"))
+        ngx.say(template.compile("{% x = = 1 %}"))
+        ngx.say(template.load_file("no/such/file"))
+        local func, cached = template.compile("{{ x.y }}")
+        ngx.say(cached, " ", func { x = { y = 2 } })
+        ngx.say(func())
+        template.root = "/none"
+        ngx.say(require("resty.template").root)
+        template.root = nil
+    }
+}
+--- request
+GET /t
+--- response_body_like eval
+qr{^1
+niltemplate:1: attempt to index [^\n]*
+niltemplate:1: unexpected symbol near '='
+nilno such template: no/such/file
+true 2
+niltemplate:1: attempt to index [^\n]*
+/none
+\z}
