@@ -122,7 +122,7 @@ function require(name)
         use(name, user)
         return load_fresh(name)
     end
-    local module = loaded[name]
+    local module = loaded[name] or pass and pass.before[name]
     if not module then
         local path, seen = find(name)
         local ok
@@ -155,10 +155,12 @@ function load_fresh(name)
         error(err, 0)
     end
     local before = loaded[name]
+    pass.before[name] = before
     loaded[name] = nil
     local ok, result = as_module(name, chunk, name, module.path)
     local set = loaded[name]
     loaded[name] = before
+    pass.before[name] = nil
     if not ok then
         error(result, 0)
     end
@@ -278,7 +280,10 @@ function _M.check()
     if not set and not list then
         return
     end
-    pass = { task = me(), set = set or {}, loading = {}, fresh = {}, seen = {}, files = {} }
+    pass = {
+        task = me(), set = set or {}, list = list, loading = {}, fresh = {}, seen = {}, files = {},
+        before = {}, -- modules that are being run anew just now
+    }
     local ok, err = pcall(prepare, list)
     if ok then
         swap()
@@ -288,6 +293,21 @@ function _M.check()
         ngx.log(ngx.ERR, "hot reload failed, the old code stays: ", tostring(err))
     end
     pass = nil
+end
+
+--- A reload was ended in the middle: all is as it was.
+function _M.abandon()
+    local ended = pass
+    if not ended then
+        return
+    end
+    for name, module in pairs(ended.before) do
+        loaded[name] = module
+    end
+    current[ended.task] = nil
+    pass = nil
+    give_up(ended.set, ended.list)
+    ngx.log(ngx.ERR, "hot reload was ended by a module, the old code stays")
 end
 
 --- The function of a handler's file, nil when it is not known yet.

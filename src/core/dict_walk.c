@@ -167,8 +167,10 @@ static void copy_list(bl_dict *from, bl_entry *entry, bl_dict *to, uint64_t now)
             value.type = BL_DICT_NUMBER;
             memcpy(&value.number, node->data, sizeof(double));
         }
-        if (bl_dict_rpush(to, key, &value, now, &length) != BL_DICT_OK)
+        if (bl_dict_rpush(to, key, &value, now, &length) != BL_DICT_OK) {
+            bl_dict_delete(to, key); /* all of a list, or nothing */
             return;
+        }
     }
     if (entry->expires)
         bl_dict_expire(to, key, entry->expires - now, now);

@@ -11,6 +11,7 @@
 
 static void drop_vm(void *data)
 {
+    bl_lua_events_leave(data);
     bl_lua_vm_drop(data);
 }
 

@@ -20,14 +20,26 @@ static void push_function(lua_State *L, const char *name)
 
 /* ------------------------------------------------------------- requests */
 
+/* A module's top level may end the run that loads it (ngx.exit, lua_block_abort). */
+static void looked(bl_run *run)
+{
+    if (run->outcome != BL_RUN_RETURNED) {
+        lua_State *L = run->vm->L;
+        push_function(L, "abandon");
+        if (lua_pcall(L, 0, 0, 0) != 0)
+            lua_pop(L, 1);
+    }
+    bl_run_free(run);
+}
+
 static void look(bl_lua_vm *vm)
 {
     vm->looked_ms = bl_now_ms();
-    bl_run *run = bl_run_new(vm, NULL, BL_LUA_TIMER, bl_run_free);
+    bl_run *run = bl_run_new(vm, NULL, BL_LUA_TIMER, looked);
     push_function(vm->L, "check");
     lua_xmove(vm->L, run->entry->L, 1);
     if (bl_run_start(run, 0))
-        bl_run_free(run);
+        looked(run);
 }
 
 void bl_lua_reload_enter(bl_lua_ctx *ctx)

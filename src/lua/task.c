@@ -199,6 +199,8 @@ bl_run *bl_run_new(bl_lua_vm *vm, bl_request *r, uint32_t phase, void (*done)(bl
     run->entry->entry = true;
     join(run, run->entry);
     vm->refs++;
+    if (r == NULL)
+        bl_generation_hold(vm->generation);
     return run;
 }
 
@@ -231,9 +233,12 @@ void bl_run_free(bl_run *run)
         bl_debug(vm->log, "lua release ngx.ctx at ref %d", run->ctx_ref);
         bl_lua_vm_unref_ctx(vm, run->ctx_ref);
     }
+    bl_generation *held = run->request ? NULL : vm->generation;
     run->data = vm->spare_runs;
     vm->spare_runs = run;
     bl_lua_vm_drop(vm);
+    if (held)
+        bl_generation_drop(held);
 }
 
 /* Tells its starter, once no frame of the scheduler works on it any more. */
@@ -399,6 +404,7 @@ static void run_ready(bl_work *work)
 
     bl_list_init(&now);
     bl_list_splice(&now, &vm->ready);
+    bl_generation *generation = bl_generation_hold(vm->generation);
     vm->refs++;
     while (!bl_list_empty(&now)) {
         bl_task *task = BL_LIST_FIRST(&now, bl_task, link);
@@ -406,6 +412,7 @@ static void run_ready(bl_work *work)
         run_task(task, task->results);
     }
     bl_lua_vm_drop(vm);
+    bl_generation_drop(generation);
 }
 
 /* To the queue of the VM: the end of the loop's turn. */

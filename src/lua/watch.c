@@ -31,8 +31,8 @@ typedef struct place {
 } place;
 
 static struct {
-    int64_t warn, abort; /* ms, 0: not */
-    uint64_t tick;       /* ms */
+    _Atomic int64_t warn, abort; /* ms, 0: not */
+    uint64_t tick;               /* ms */
     pthread_t worker, watcher;
     char stat[48]; /* path of the worker's thread in /proc */
     clockid_t cpu; /* the worker's thread's */
@@ -223,7 +223,7 @@ static void on_signal(int signal BL_UNUSED)
 
     if (notice & BL_WATCH_WARN && is_accused())
         report_late();
-    if (notice & BL_WATCH_ABORT && is_accused())
+    if (notice & BL_WATCH_ABORT && is_accused() && bl_lua_now.task)
         bl_watch_break(bl_lua_now.task->L, raise_error);
     errno = err;
 }
@@ -271,8 +271,9 @@ void bl_watch_detach(const bl_lua_vm *vm)
         return;
     luaJIT_profile_stop(vm->L);
     watch.vm = NULL;
-    if (vm->own)
-        bl_watch_attach(bl_lua_vm_of(vm->generation));
+    bl_lua_vm *current = bl_current ? bl_lua_vm_of(bl_current) : NULL;
+    if (vm->own && current)
+        bl_watch_attach(current);
 }
 
 static void handle(int number, void (*handler)(int))
@@ -312,10 +313,14 @@ void bl_watch_start(bl_lua_vm *vm, int64_t warn, int64_t abort)
 {
     int64_t least = warn && (!abort || warn < abort) ? warn : abort;
 
-    if (least == 0)
-        return;
     watch.warn = warn;
     watch.abort = abort;
+    if (watch.tick) { /* a reload of a single process: it goes on with the new times */
+        bl_watch_attach(vm);
+        return;
+    }
+    if (least == 0)
+        return;
     watch.worker = pthread_self();
     pthread_getcpuclockid(watch.worker, &watch.cpu);
     snprintf(watch.stat, sizeof watch.stat, "/proc/self/task/%ld/stat", syscall(SYS_gettid));

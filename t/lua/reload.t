@@ -115,6 +115,10 @@ get('/go');
 is $slow->response->{body}, 'old file, three', 'it ends on the code it began with';
 becomes('/slow', 'new file, four', 'the next one begins on the new');
 
-is get('/module'), 'four', 'at the end';
+edit('words.lua', "ngx.exit(200)\n");
+ok wait_until(5, sub { get('/module'); $server->log =~ /hot reload was ended by a module/ }), 'a module that ends all';
+is get('/module'), 'four', 'leaves the old code';
+edit('words.lua', "return { hello = 'five' }\n");
+becomes('/module', 'five', 'and is no end of it');
 $server->stop;
 done_testing;

@@ -113,6 +113,9 @@ function subscription:unsubscribe()
     for i, each in ipairs(list or {}) do
         if each == self then
             remove(list, i)
+            if #list == 0 then
+                subscribers[self.channel] = nil
+            end
             return true
         end
     end
@@ -208,8 +211,12 @@ end
 -- How many tasks of this worker wait, said to the others.
 local function count_waiting()
     local all = 0
-    for _, sem in pairs(queues) do
-        all = all + min(0, sem:count())
+    for name, sem in pairs(queues) do
+        local count = sem:count()
+        if count >= 0 then
+            queues[name] = nil -- nobody waits for it any more
+        end
+        all = all + min(0, count)
     end
     C.bl_lua_events_waiting(-all)
 end
@@ -255,15 +262,15 @@ function _M.pop(name, seconds)
     if found or err then
         return data, err
     end
-    local sem = queues[name] or semaphore.new()
     local ends = ngx.now() + (seconds or 0)
-    queues[name] = sem
     while true do
         ngx.update_time()
         local left = ends - ngx.now()
         if left <= 0 then
             return nil, "timeout"
         end
+        local sem = queues[name] or semaphore.new()
+        queues[name] = sem
         C.bl_lua_events_waiting(1)
         data, err, found = take(dict, name) -- may have come before that was known
         if found or err then

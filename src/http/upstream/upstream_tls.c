@@ -71,13 +71,19 @@ static bool may_be_asked_for(bl_str name)
     return name.len != 0 && name.p[0] != '[' && !bl_addr_parse_ip(name, &addr);
 }
 
+/* A session stands for what was agreed and checked when it began: there is none where certificates
+ * depend on the request, or are chosen or checked by Lua. */
+static bool may_resume(const bl_upstream *u)
+{
+    return u->conf->tls->session_reuse && !u->conf->tls->late && !u->r->loc->upstream_tls;
+}
+
 bool bl_upstream_tls_begin(bl_upstream *u, void (*done)(bl_conn *c, bool ok))
 {
     const bl_upstream_tls *tls = u->conf->tls;
     bl_str name = bl_upstream_tls_name(u);
-    SSL_SESSION *session = tls->session_reuse && !tls->late
-                               ? bl_tls_reuse_get(tls->client, &u->choice.peer->addr, name)
-                               : NULL;
+    SSL_SESSION *session =
+        may_resume(u) ? bl_tls_reuse_get(tls->client, &u->choice.peer->addr, name) : NULL;
     bl_conn *c = u->link->conn;
 
     if (!bl_tls_prepare(c, tls->client, done)) {
@@ -96,7 +102,8 @@ bool bl_upstream_tls_verified(bl_upstream *u)
 {
     if (!u->conf->tls->verify)
         return true;
-    const char *why = bl_tls_verify_error(u->link->conn, bl_upstream_tls_name(u));
+    bl_str name = bl_upstream_tls_name(u);
+    const char *why = bl_tls_verify_error(u->link->conn, name.p ? name : BL_STR(""));
     if (why == NULL)
         return true;
     bl_log_write(BL_LOG_ERR, u->r->log, 0, "upstream SSL certificate verify error: %s", why);
@@ -110,7 +117,7 @@ void bl_upstream_tls_save(bl_upstream *u)
     const bl_upstream_tls *tls = u->conf->tls;
     bl_conn *c = u->link->conn;
 
-    if (!tls->session_reuse || tls->late || u->choice.peer == NULL || c->tls == NULL)
+    if (!may_resume(u) || u->choice.peer == NULL || c->tls == NULL)
         return;
     SSL_SESSION *session = SSL_get1_session(c->tls->ssl);
     if (session)

@@ -94,12 +94,11 @@ void bl_lua_events_wake(int number)
     slot *s = &here.zone->slots[number];
     int pid = s->pid;
 
-    if (pid == 0 || atomic_exchange(&s->wake, 1) != 0)
+    /* Now and then again: who was to send the signal may have died before, the process since. */
+    if (pid == 0 || atomic_fetch_add(&s->wake, 1) % 64 != 0)
         return;
-    if (kill(pid, SIGURG) == 0 || errno != ESRCH)
-        return;
-    if (atomic_compare_exchange_strong(&s->pid, &pid, 0))
-        forget_inbox(number);
+    if (kill(pid, SIGURG) != 0 && errno == ESRCH)
+        atomic_compare_exchange_strong(&s->pid, &pid, 0);
 }
 
 void bl_lua_events_waiting(int count)
@@ -127,7 +126,10 @@ static void on_wake(void)
     bl_run *run = bl_run_new(here.vm, NULL, BL_LUA_TIMER, bl_run_free);
     lua_pushlightuserdata(run->entry->L, (void *)&dispatcher_key);
     lua_rawget(run->entry->L, LUA_REGISTRYINDEX);
-    if (lua_isnil(run->entry->L, -1) || bl_run_start(run, 0))
+    bool listens = !lua_isnil(run->entry->L, -1);
+    if (!listens)
+        forget_inbox(here.slot);
+    if (!listens || bl_run_start(run, 0))
         bl_run_free(run);
 }
 
@@ -160,14 +162,17 @@ void bl_lua_events_join(bl_lua_vm *vm)
 
 void bl_lua_events_leave(bl_lua_vm *vm)
 {
-    if (here.vm != vm || here.slot < 0)
+    if (here.vm != vm)
         return;
-    int number = here.slot;
+    if (here.slot >= 0) {
+        slot *mine = &here.zone->slots[here.slot];
+        mine->waiting = 0;
+        forget_inbox(here.slot);
+        mine->pid = 0;
+    }
     here.slot = -1;
     here.vm = NULL;
-    here.zone->slots[number].waiting = 0;
-    here.zone->slots[number].pid = 0;
-    forget_inbox(number);
+    here.zone = NULL;
 }
 
 /* ------------------------------------------------------------- configuration */

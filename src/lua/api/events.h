@@ -4,8 +4,8 @@
  *
  * A slot is a process that serves: of this generation, or of one before that is shutting down. Its
  * inbox is the list "i<number>"; a queue is the list "q<name>". Who has put something in for a
- * process wakes it: `wake` goes from 0 to 1, and whoever moved it sends SIGURG, which is harmless
- * to anybody else. The process sets it back to 0 and runs the dispatcher of lualib's
+ * process wakes it: `wake` counts up, and whoever moved it away from 0 sends SIGURG, which is
+ * harmless to anybody else. The process sets it back to 0 and runs the dispatcher of lualib's
  * ngx/worker/events.lua. So nobody polls, and many messages cost one signal.
  *
  * The dictionary survives a process that dies in the middle of anything; its slot is taken over by

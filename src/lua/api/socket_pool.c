@@ -111,6 +111,7 @@ static bl_conn *unlink_idle(idle *i)
 {
     bl_conn *c = i->conn;
 
+    c->log.targets = bl_log_process.targets; /* those of its time may be gone after a reload */
     bl_list_remove(&i->link);
     i->pool->idle_count--;
     bl_conn_set_idle(c, false);
@@ -149,6 +150,7 @@ static void on_read(bl_io *io)
     bl_conn *c = bl_conn_of(io);
     char byte;
 
+    c->log.targets = bl_log_process.targets;
     if (c->tls && bl_conn_read(c, &byte, 1) == BL_IO_AGAIN)
         return;
     end_idle(c->data);

@@ -326,6 +326,8 @@ static void cancelled(bl_wait *w)
 {
     bl_socket *s = BL_CONTAINER(w, bl_socket, reading);
 
+    if (s->vm && s->partial.len) /* what comes next is the rest of somebody's answer */
+        s->read_shut = true;
     bl_socket_bytes_free(&s->partial);
     forget_operation(s);
     bl_socket_left(s);

@@ -64,7 +64,9 @@ static void retire(lua_timer *t)
     t->ref = LUA_NOREF;
     vm->timers_pending--;
     luaL_unref(vm->L, LUA_REGISTRYINDEX, ref);
+    bl_generation *generation = vm->generation;
     bl_lua_vm_drop(vm);
+    bl_generation_drop(generation);
 }
 
 static void run_over(bl_run *run)
@@ -238,6 +240,7 @@ static int add(lua_State *L, bool again)
         return fail(L, "too many pending timers");
     lua_timer *t = push_timer(L, args);
     t->vm = bl_lua_vm_hold(vm);
+    bl_generation_hold(vm->generation);
     t->timer.fire = on_timer;
     t->origin = current_origin();
     int64_t delay = (int64_t)(seconds * 1000);
