@@ -15,8 +15,7 @@ typedef struct bl_zone {
     size_t size;
     const void *owner; /* the module: two may not share a name */
     void *memory;      /* mapped before workers are forked */
-    bool inherited;    /* memory comes from the generation before */
-    bool borrowed;     /* and still belongs to it */
+    int *users;        /* generations of this process that have the memory */
     bool fresh;        /* never taken over: each generation has its own */
     /* Called when it is mapped, before the fork; `before`: `data` of the zone that the memory was
      * inherited from, else NULL. False: an error was logged. */
@@ -82,11 +81,9 @@ void bl_generation_drop(bl_generation *g);
  * `size` 0: only a reference to a zone defined elsewhere. */
 bl_zone *bl_zone_add(bl_conf *cf, bl_str name, size_t size, const void *owner);
 
-/* Maps the zones, or takes over those of `before` (may be NULL) that agree in name, size and owner.
- * False after an error was logged. Until bl_zones_keep is called, memory that was taken over still
- * belongs to `before`, and goes back to it when `g` is dropped. */
+/* Maps the zones, or shares those of `before` (may be NULL) that agree in name, size and owner. False
+ * after an error was logged. */
 bool bl_zones_map(bl_generation *g, bl_generation *before);
-void bl_zones_keep(bl_generation *g, bl_generation *before);
 
 /* Call a hook of all modules whose blocks are there (main; http; stream); the first false ends it.
  */

@@ -1,6 +1,8 @@
 /* Shared-memory zones of a generation: named while the configuration is read, mapped before the
- * workers are forked. The memory of a zone belongs to the newest generation that has it. */
+ * workers are forked. The memory of a zone goes with the last generation of the process that has
+ * it. */
 #include "conf/generation.h"
+#include "core/mem.h"
 #include "os/shm.h"
 
 #include <errno.h>
@@ -47,8 +49,10 @@ static void unmap(void *data)
 {
     bl_zone *zone = data;
 
-    if (zone->memory && !zone->borrowed)
-        bl_shm_unmap(zone->memory, zone->size);
+    if (--*zone->users > 0)
+        return;
+    bl_shm_unmap(zone->memory, zone->size);
+    bl_free(zone->users);
 }
 
 static bool inherit(bl_zone *zone, bl_generation *before, void **data)
@@ -59,7 +63,8 @@ static bool inherit(bl_zone *zone, bl_generation *before, void **data)
         old->owner != zone->owner)
         return false;
     zone->memory = old->memory;
-    zone->inherited = zone->borrowed = true;
+    zone->users = old->users;
+    ++*zone->users;
     *data = old->data;
     return true;
 }
@@ -87,6 +92,8 @@ static bool map_one(bl_generation *g, bl_generation *before, bl_zone *zone)
                          BL_STR_ARG(zone->name));
             return false;
         }
+        zone->users = bl_alloc(sizeof *zone->users);
+        *zone->users = 1;
     }
     bl_pool_cleanup(g->pool, unmap, zone);
     if (zone->init && !zone->init(zone, data))
@@ -104,14 +111,4 @@ bool bl_zones_map(bl_generation *g, bl_generation *before)
             return false;
     }
     return true;
-}
-
-void bl_zones_keep(bl_generation *g, bl_generation *before)
-{
-    BL_LIST_EACH (it, &g->zones) {
-        bl_zone *zone = BL_CONTAINER(it, bl_zone, link);
-        if (zone->borrowed)
-            find_zone(before, zone->name)->memory = NULL;
-        zone->borrowed = false;
-    }
 }

@@ -44,7 +44,6 @@ bool bl_process_open(bl_generation *g, bl_generation *before)
         bl_listeners_close(g, before);
         return false;
     }
-    bl_zones_keep(g, before);
     return true;
 }
 

@@ -158,16 +158,22 @@ SKIP: {
         open STDERR, '>', '/dev/null';
         exec 'strace', '-e', 'trace=recvfrom,sendto,writev,sendmsg', '-o', $trace, map { ('-p', $_) } $server->worker_pids;
     }
-    my $attached = wait_until(5, sub { grep { `grep TracerPid /proc/$_/status` =~ /\s[1-9]/ } $server->worker_pids });
+    my $attached = wait_until(5, sub { !grep { `grep TracerPid /proc/$_/status` !~ /\s[1-9]/ } $server->worker_pids });
     skip 'strace may not attach', 5 if !$attached;
     my @urls = map { "https://a.test:$port/v" } 1 .. 9;
     my $bodies = () = curl('a.test', $port, '/v', @urls) =~ /TLSv1\.3\|a\.test/g;
     is $bodies, 10, 'ten requests on a connection';
+    my $count = sub {
+        my %of = (recvfrom => 0, sendto => 0);
+        my $calls = Bulan::Test::Server::slurp($trace);
+        $of{$1}++ while $calls =~ /\b(recvfrom|sendto)\(\d+, "\\27\\3\\3/g;
+        return \%of;
+    };
+    # What strace has seen it writes in its own time.
+    wait_until(5, sub { my $of = $count->(); $of->{recvfrom} >= 10 && $of->{sendto} >= 10 });
     kill 'INT', $pid;
     waitpid $pid, 0;
-    my $calls = Bulan::Test::Server::slurp($trace);
-    my %of;
-    $of{$1}++ while $calls =~ /\b(recvfrom|sendto)\(\d+, "\\27\\3\\3/g;
+    my %of = %{ $count->() };
     # Beside one for each request: the end of the handshake, the end of the connection.
     cmp_ok $of{$_} || 0, '<=', 12, "ten requests, no more than ten of $_" for 'recvfrom', 'sendto';
     cmp_ok $of{$_} || 0, '>=', 10, "and all were seen" for 'recvfrom', 'sendto';

@@ -38,6 +38,15 @@ location = /kept {
 location = /plain { return 200 "moonlight"; }
 location = /go { content_by_lua_block { ngx.shared.box:set("go", true) ngx.print("gone") } }
 location = /publish { content_by_lua_block { ngx.print(require("ngx.worker.events").publish("news", ngx.var.arg_text)) } }
+location = /long {
+    content_by_lua_block {
+        local box = ngx.shared.box
+        box:set("long", 1)
+        ngx.req.read_body()
+        ngx.print(box:get("news"))
+    }
+}
+location = /long-runs { content_by_lua_block { ngx.print(ngx.shared.box:get("long") or 0) } }
 location = /news { content_by_lua_block { ngx.print(ngx.shared.box:get("news") or "none") } }
 CONF
 )->start;
@@ -57,5 +66,20 @@ ok $server->wait_log(qr/the old code goes on/), 'it goes on';
 ok $server->wait_log(qr/its socket: nil/), 'and may use sockets';
 ok wait_until(5, sub { (() = $server->log =~ /its socket: nil/g) >= 4 }), 'of each configuration';
 is get("/plain"), "moonlight", 'the new one serves';
+
+# A request of an old configuration outlives the memory that newer ones have changed twice since.
+my $long = $server->connect;
+$long->send("POST /long HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nConnection: close\r\n\r\n");
+ok wait_until(5, sub { get('/long-runs') eq '1' }), 'a long request';
+my $before = 3;
+for my $size ('100k', '200k') {
+    $server->configure(http_config => $server->{http_config} =~ s/lua_shared_dict box \w+;/lua_shared_dict box $size;/r);
+    $server->signal('HUP');
+    $before++;
+    ok wait_until(5, sub { (() = $server->log =~ /reconfiguring/g) == $before }), "a dictionary of $size";
+    is get('/news'), 'moon3', 'holds what it held';
+}
+$long->send('go');
+is $long->response->{body}, 'moon3', 'and the long one has its dictionary still';
 $server->quit;
 done_testing;
