@@ -81,8 +81,8 @@ void bl_generation_drop(bl_generation *g);
  * `size` 0: only a reference to a zone defined elsewhere. */
 bl_zone *bl_zone_add(bl_conf *cf, bl_str name, size_t size, const void *owner);
 
-/* Maps the zones, or shares those of `before` (may be NULL) that agree in name, size and owner. False
- * after an error was logged. */
+/* Maps the zones, or shares those of `before` (may be NULL) that agree in name, size and owner.
+ * False after an error was logged. */
 bool bl_zones_map(bl_generation *g, bl_generation *before);
 
 /* Call a hook of all modules whose blocks are there (main; http; stream); the first false ends it.
