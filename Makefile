@@ -201,7 +201,8 @@ lint: packages-lint ## formatting, layering, sizes of functions and files, blank
 	@tools/lint
 format: packages-lint ## clang-format on every C file
 	@clang-format -i $(FORMATTED)
-doc: ## build/doc/: what each file is for, and the functions it offers
+doc: ## doc/lualib/, a page for each Lua library; build/doc/, an index of the code in C
+	@tools/luadoc
 	@tools/doc build/doc
 bench: $(BINARY) ## the comparison with other servers
 	@bench/run $(BINARY)

@@ -1,4 +1,4 @@
---- Which peer a proxied request goes to: for code in balancer_by_lua, whose current try it is about.
+--- ngx.balancer: which peer a proxied request goes to, for code in balancer_by_lua, whose current try it is about.
 
 local ffi = require "ffi"
 

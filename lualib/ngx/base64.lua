@@ -1,4 +1,4 @@
---- base64url (RFC 4648 section 5), without padding.
+--- ngx.base64: base64url (RFC 4648 section 5), without padding.
 --
 --     local b64 = require "ngx.base64"
 --     local text = b64.encode_base64url("any bytes")

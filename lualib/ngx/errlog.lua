@@ -1,4 +1,4 @@
---- The error log as a program sees it.
+--- ngx.errlog: the error log as a program sees it.
 
 local ffi = require "ffi"
 

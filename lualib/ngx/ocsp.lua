@@ -1,4 +1,4 @@
---- Is a certificate still good? Questions to its responder, answers, and stapling them.
+--- ngx.ocsp: asks a responder whether a certificate is still good, and staples the answer.
 
 local ffi = require "ffi"
 local tls = require "resty.core.tls"

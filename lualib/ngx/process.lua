@@ -1,4 +1,4 @@
---- About the server's processes.
+--- ngx.process: what the server's processes are, and signals to the master.
 
 local ffi = require "ffi"
 

@@ -1,4 +1,4 @@
---- The TLS connection of a request to its upstream.
+--- ngx.proxyssl: the TLS connection of a request to its upstream.
 
 local _M = { version = require("resty.core.base").version }
 

@@ -1,4 +1,4 @@
---- Conveniences over ngx.re.
+--- ngx.re: splits texts by a pattern; settings of the engine behind ngx.re.*.
 --
 --     local parts = require("ngx.re").split("a, b, c", ", *", "jo")     -- {"a", "b", "c"}
 

@@ -1,4 +1,4 @@
---- Changes to the request that `ngx.req` itself has no function for.
+--- ngx.req: changes to the request that `ngx.req` itself has no function for.
 
 local add_header = package.loaded["bulan.add_header"]
 

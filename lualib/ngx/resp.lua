@@ -1,4 +1,4 @@
---- Changes to the response that `ngx` itself has no function for.
+--- ngx.resp: changes to the response that `ngx` itself has no function for.
 
 local ffi = require "ffi"
 local here = require "resty.core.here"

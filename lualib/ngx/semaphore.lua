@@ -1,4 +1,4 @@
---- Counting semaphores between light threads, also of different requests.
+--- ngx.semaphore: counting semaphores between light threads, also of different requests.
 
 local new_semaphore = package.loaded["bulan.require"].new_semaphore
 local here = require "resty.core.here"

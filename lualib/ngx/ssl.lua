@@ -1,4 +1,4 @@
---- The TLS connection of a client: certificates for its handshake, and what is known of it.
+--- ngx.ssl: certificates for a client's TLS handshake, and what is known of its connection.
 
 local ffi = require "ffi"
 local tls = require "resty.core.tls"

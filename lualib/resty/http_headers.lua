@@ -1,4 +1,4 @@
---- resty.http_headers: a table of header fields whose names may be written in any case.
+--- A table of header fields whose names may be written in any case.
 --
 --     local headers = require("resty.http_headers").new()
 --     headers["Content-Type"] = "text/html"

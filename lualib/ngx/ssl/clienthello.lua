@@ -1,4 +1,4 @@
---- What a client has said in its hello: for code in ssl_client_hello_by_lua.
+--- ngx.ssl.clienthello: what a client has said in its hello, for code in ssl_client_hello_by_lua.
 
 local ffi = require "ffi"
 local tls = require "resty.core.tls"

@@ -1,4 +1,4 @@
---- The certificate that an upstream is shown: for code in proxy_ssl_certificate_by_lua.
+--- ngx.ssl.proxysslcert: the certificate that an upstream is shown (proxy_ssl_certificate_by_lua).
 
 local _M = { version = require("resty.core.base").version }
 

@@ -1,4 +1,4 @@
---- The verdict on an upstream's certificate: for code in proxy_ssl_verify_by_lua.
+--- ngx.ssl.proxysslverify: the verdict on an upstream's certificate (proxy_ssl_verify_by_lua).
 
 local ffi = require "ffi"
 local tls = require "resty.core.tls"

@@ -1,4 +1,4 @@
---- Sessions that clients resume by an id: for code in ssl_session_fetch_by_lua and
+--- ngx.ssl.session: sessions that clients resume by an id: for code in ssl_session_fetch_by_lua and
 -- ssl_session_store_by_lua.
 
 local ffi = require "ffi"

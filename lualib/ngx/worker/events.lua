@@ -1,4 +1,4 @@
---- Messages between workers: published to all who listen, or put into named queues.
+--- ngx.worker.events: messages between workers, published to all or put into named queues.
 --
 --     local events = require "ngx.worker.events"
 --

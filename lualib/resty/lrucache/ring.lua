@@ -1,4 +1,4 @@
---- resty.lrucache.ring: the order of use that both LRU caches keep. Not for direct use.
+--- The order of use that both LRU caches keep.
 --
 -- An FFI array of `size + 2` nodes that refer to each other by number. Node 0 heads the ring of
 -- used slots, the most recent one next to it; node `size + 1` heads the ring of free ones; between

@@ -1,4 +1,4 @@
---- resty.template.parser: makes Lua of a template. resty.template calls it; programs use that.
+--- Makes Lua of a template. resty.template calls it; programs use that.
 --
 --     local code = require("resty.template.parser")("Hello {{name}}!")
 --
