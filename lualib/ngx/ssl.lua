@@ -7,7 +7,7 @@ local base = require "resty.core.base"
 local C = ffi.C
 local ffi_gc, ffi_new, ffi_string = ffi.gc, ffi.new, ffi.string
 local get_buf = base.get_string_buf
-local need, answer, failure = tls.need, tls.answer, tls.failure
+local need, answer, filled, failure = tls.need, tls.answer, tls.filled, tls.failure
 local err_ptr, text_ptr, len_ptr = tls.error, tls.text, tls.len
 
 local kind_ptr = ffi_new("const char *[1]")
@@ -102,13 +102,7 @@ end
 ---@return string? err
 function _M.server_name()
     need()
-    local err = C.bl_lua_ffi_tls_server_name(text_ptr, len_ptr)
-    if err ~= nil then
-        return nil, ffi_string(err)
-    end
-    if text_ptr[0] ~= nil then
-        return ffi_string(text_ptr[0], len_ptr[0])
-    end
+    return filled(C.bl_lua_ffi_tls_server_name(text_ptr, len_ptr))
 end
 
 ---@return integer? port, string? err

@@ -11,31 +11,20 @@
 -- proxy, who the client is to both, and what was verified. So nobody gets a connection from the
 -- pool that was not checked as he asks for.
 
+local certificate_id = require "resty.certificate_id"
+
 local find = string.find
 local gmatch = string.gmatch
 local gsub = string.gsub
 local lower = string.lower
 local match = string.match
 local md5 = ngx.md5
-local setmetatable = setmetatable
 local sub = string.sub
 local tonumber = tonumber
 local tostring = tostring
 
 local DEFAULT_PORTS = { http = 80, https = 443 }
 local MAX_HEAD = 65536
-
--- A number per client certificate. Its address would not do: another may get it later.
-local certificates = setmetatable({}, { __mode = "k" })
-local certificate_count = 0
-
-local function certificate_id(cert)
-    if not certificates[cert] then
-        certificate_count = certificate_count + 1
-        certificates[cert] = certificate_count
-    end
-    return certificates[cert]
-end
 
 -- Whether the comma-separated list names the host or a domain that it belongs to.
 local function is_excluded(list, host)

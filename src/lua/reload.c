@@ -138,11 +138,9 @@ static int open_watch(lua_State *L)
         {NULL, NULL},
     };
 
-    lua_getglobal(L, "package");
-    lua_getfield(L, -1, "loaded");
     lua_createtable(L, 0, 2);
     luaL_register(L, NULL, functions);
-    lua_setfield(L, -2, "bulan.files");
+    bl_lua_vm_offer(L, "bulan.files");
     lua_getglobal(L, "require");
     lua_pushliteral(L, "bulan.reload");
     lua_call(L, 1, 1);

@@ -168,6 +168,15 @@ void bl_lua_vm_libraries(lua_State *L, const bl_generation *g)
     set_paths(L, g);
 }
 
+void bl_lua_vm_offer(lua_State *L, const char *name)
+{
+    lua_getglobal(L, "package");
+    lua_getfield(L, -1, "loaded");
+    lua_pushvalue(L, -3);
+    lua_setfield(L, -2, name);
+    lua_pop(L, 3);
+}
+
 /* ------------------------------------------------------------- birth */
 
 static int new_table_ref(lua_State *L)
@@ -189,14 +198,11 @@ static int boot(lua_State *L)
     }
     lua_pushvalue(L, -1);
     lua_setglobal(L, "ngx");
-    lua_getglobal(L, "package");
-    lua_getfield(L, -1, "loaded");
-    lua_pushvalue(L, -3);
-    lua_setfield(L, -2, "ngx");
+    bl_lua_vm_offer(L, "ngx");
     lua_rawgeti(L, LUA_REGISTRYINDEX, vm->ctxs);
-    lua_setfield(L, -2, "bulan.ctxs");
+    bl_lua_vm_offer(L, "bulan.ctxs");
     lua_rawgeti(L, LUA_REGISTRYINDEX, vm->failed);
-    lua_setfield(L, -2, "bulan.failed");
+    bl_lua_vm_offer(L, "bulan.failed");
     lua_getglobal(L, "require");
     lua_pushliteral(L, "resty.core");
     lua_call(L, 1, 0);

@@ -79,6 +79,9 @@ void bl_lua_vm_unref_ctx(bl_lua_vm *vm, int ref);
 /* Lua's own libraries, the server's, and where a configuration has others, for a bare L. */
 void bl_lua_vm_libraries(lua_State *L, const bl_generation *g);
 
+/* Pops the value on top; `require` of that name gives it from now on. */
+void bl_lua_vm_offer(lua_State *L, const char *name);
+
 /* From now on, assignments to globals that are not there yet are logged. */
 void bl_lua_vm_guard_globals(bl_lua_vm *vm);
 

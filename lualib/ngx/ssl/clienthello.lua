@@ -12,11 +12,10 @@ ffi.cdef [[
 ]]
 
 local C = ffi.C
-local ffi_string = ffi.string
 local byte = string.byte
 local bor = bit.bor
 local here = require "resty.core.here"
-local answer = tls.answer
+local answer, filled = tls.answer, tls.filled
 local text_ptr, len_ptr = tls.text, tls.len
 local bytes_ptr = ffi.new("const unsigned char *[1]")
 
@@ -45,23 +44,11 @@ end
 ---@return string? err
 function _M.get_client_hello_server_name()
     need_hello()
-    local err = C.bl_lua_ffi_tls_hello_name(text_ptr, len_ptr)
-    if err ~= nil then
-        return nil, ffi_string(err)
-    end
-    if text_ptr[0] ~= nil then
-        return ffi_string(text_ptr[0], len_ptr[0])
-    end
+    return filled(C.bl_lua_ffi_tls_hello_name(text_ptr, len_ptr))
 end
 
 local function extension(kind)
-    local err = C.bl_lua_ffi_tls_hello_ext(kind, text_ptr, len_ptr)
-    if err ~= nil then
-        return nil, ffi_string(err)
-    end
-    if text_ptr[0] ~= nil then
-        return ffi_string(text_ptr[0], len_ptr[0])
-    end
+    return filled(C.bl_lua_ffi_tls_hello_ext(kind, text_ptr, len_ptr))
 end
 
 --- An extension's bytes.

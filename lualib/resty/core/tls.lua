@@ -70,6 +70,17 @@ function _M.answer(message)
     return true
 end
 
+--- After a call that fills `text` and `len`: the text, nil where there is none, or nil and an error.
+---@param message cdata what the call returned
+function _M.filled(message)
+    if message ~= nil then
+        return nil, ffi_string(message)
+    end
+    if _M.text[0] ~= nil then
+        return ffi_string(_M.text[0], _M.len[0])
+    end
+end
+
 --- nil and what a function of C has left in `error`.
 function _M.failure()
     return nil, ffi_string(_M.error[0])

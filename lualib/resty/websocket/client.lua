@@ -16,6 +16,7 @@
 --
 -- An object belongs to the request that made it: do not keep it in a module's variable.
 
+local certificate_id = require "resty.certificate_id"
 local connection = require "resty.websocket.connection"
 local random = require "resty.random"
 
@@ -100,18 +101,6 @@ local function parse_uri(uri)
     end
     port = tonumber(port) or (scheme == "wss" and 443 or 80)
     return { ssl = scheme == "wss", host = host, port = port, authority = authority, path = path }
-end
-
--- A number per client certificate. Its address would not do: another may get it later.
-local certificates = setmetatable({}, { __mode = "k" })
-local certificate_count = 0
-
-local function certificate_id(cert)
-    if not certificates[cert] then
-        certificate_count = certificate_count + 1
-        certificates[cert] = certificate_count
-    end
-    return certificates[cert]
 end
 
 -- Connections with different subprotocols, paths, fields or checks are different connections.

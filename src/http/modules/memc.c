@@ -437,17 +437,11 @@ static bl_upstream_piece parse_body(bl_upstream *u, bl_str *in, bl_str *piece)
     return u->head.content_length < 0 ? take_list(u, in, piece) : take_counted(u, in, piece);
 }
 
-static bool may_end(const bl_upstream *u BL_UNUSED)
-{
-    return false;
-}
-
 static const bl_upstream_codec codec = {
     .name = "memcached",
     .reset = reset,
     .parse_head = parse_head,
     .parse_body = parse_body,
-    .may_end = may_end,
 };
 
 /* ------------------------------------------------------------- the handler */

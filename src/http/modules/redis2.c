@@ -178,17 +178,11 @@ static bl_upstream_piece parse_body(bl_upstream *u, bl_str *in, bl_str *piece)
     return BL_UP_DATA;
 }
 
-static bool may_end(const bl_upstream *u BL_UNUSED)
-{
-    return false;
-}
-
 static const bl_upstream_codec codec = {
     .name = "redis",
     .reset = reset,
     .parse_head = parse_head,
     .parse_body = parse_body,
-    .may_end = may_end,
 };
 
 /* ------------------------------------------------------------- the handler */

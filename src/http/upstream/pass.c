@@ -301,8 +301,10 @@ static size_t allowance(bl_upstream *u, size_t want)
 
 static void stream_ended(bl_upstream *u, ssize_t n)
 {
+    const bl_upstream_codec *codec = u->module->codec;
+
     u->eof = true;
-    if (n == BL_IO_EOF && u->module->codec->may_end(u)) {
+    if (n == BL_IO_EOF && codec->may_end && codec->may_end(u)) {
         u->body_done = true;
         return;
     }

@@ -115,7 +115,7 @@ typedef struct bl_upstream_codec {
     /* From u->in: BL_OK: u->head is whole; BL_AGAIN; BL_ERROR: malformed (logged). */
     bl_status (*parse_head)(bl_upstream *u);
     bl_upstream_piece (*parse_body)(bl_upstream *u, bl_str *in, bl_str *piece);
-    /* At the end of the stream: was that the end of the body? */
+    /* At the end of the stream: was that the end of the body? NULL: it never is. */
     bool (*may_end)(const bl_upstream *u);
     /* Frames a part of a request body that is streamed; `end` for the last. Takes all of `data`. */
     void (*frame_body)(bl_upstream *u, bl_chain *data, bool end, bl_chain *to);

@@ -243,10 +243,7 @@ void bl_lua_open_events(lua_State *L)
         {NULL, NULL},
     };
 
-    lua_getglobal(L, "package");
-    lua_getfield(L, -1, "loaded");
     lua_createtable(L, 0, 2);
     luaL_register(L, NULL, functions);
-    lua_setfield(L, -2, "bulan.events");
-    lua_pop(L, 2);
+    bl_lua_vm_offer(L, "bulan.events");
 }

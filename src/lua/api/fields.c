@@ -184,14 +184,10 @@ bool bl_lua_push_request_args(lua_State *L, bl_str args)
     return made.whole;
 }
 
-/* package.loaded[name] = the tables that are remembered */
-static void publish(lua_State *L, const bl_recall *recall, const char *name)
+static void offer(lua_State *L, const bl_recall *recall, const char *name)
 {
-    lua_getglobal(L, "package");
-    lua_getfield(L, -1, "loaded");
     lua_rawgeti(L, LUA_REGISTRYINDEX, recall->tables);
-    lua_setfield(L, -2, name);
-    lua_pop(L, 2);
+    bl_lua_vm_offer(L, name);
 }
 
 void bl_lua_open_fields(lua_State *L)
@@ -202,7 +198,7 @@ void bl_lua_open_fields(lua_State *L)
     luaL_ref(L, LUA_REGISTRYINDEX);
     bl_recall_open(L, &f->sections);
     bl_recall_open(L, &f->queries);
-    publish(L, &f->sections, "bulan.fields");
-    publish(L, &f->queries, "bulan.args");
+    offer(L, &f->sections, "bulan.fields");
+    offer(L, &f->queries, "bulan.args");
     bl_lua_now.vm->fields = f;
 }

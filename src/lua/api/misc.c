@@ -210,11 +210,8 @@ static int l_set_misc(lua_State *L)
 /* For resty.core.ndk, which takes it away. */
 static void open_set_misc(lua_State *L)
 {
-    lua_getglobal(L, "package");
-    lua_getfield(L, -1, "loaded");
     lua_pushcfunction(L, l_set_misc);
-    lua_setfield(L, -2, "bulan.set_misc");
-    lua_pop(L, 2);
+    bl_lua_vm_offer(L, "bulan.set_misc");
 }
 
 void bl_lua_open_misc(lua_State *L)

@@ -5,6 +5,7 @@
 #include "lua/api/fields.h"
 #include "lua/api/header.h"
 #include "lua/ctx.h"
+#include "lua/vm.h"
 
 /* ------------------------------------------------------------- what it is */
 
@@ -336,9 +337,6 @@ void bl_lua_open_request(lua_State *L)
     lua_createtable(L, 0, 24);
     luaL_register(L, NULL, functions);
     lua_setfield(L, -2, "req");
-    lua_getglobal(L, "package");
-    lua_getfield(L, -1, "loaded");
     lua_pushcfunction(L, l_add_header);
-    lua_setfield(L, -2, "bulan.add_header");
-    lua_pop(L, 2);
+    bl_lua_vm_offer(L, "bulan.add_header");
 }

@@ -1,5 +1,6 @@
 #include "lua/api/semaphore.h"
 #include "lua/task.h"
+#include "lua/vm.h"
 
 typedef struct semaphore {
     int64_t count;
@@ -113,9 +114,6 @@ void bl_lua_open_semaphore(lua_State *L)
     lua_pushvalue(L, -1);
     lua_setfield(L, -2, "__index");
     lua_pop(L, 1);
-    lua_getglobal(L, "package");
-    lua_getfield(L, -1, "loaded");
     lua_pushcfunction(L, l_new);
-    lua_setfield(L, -2, "bulan.semaphore");
-    lua_pop(L, 2);
+    bl_lua_vm_offer(L, "bulan.semaphore");
 }

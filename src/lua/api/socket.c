@@ -484,16 +484,6 @@ void bl_socket_metatable(lua_State *L, const char *name, const luaL_Reg *functio
     lua_setfield(L, -2, "__index");
 }
 
-/* The methods as package.loaded["bulan.socket"], for resty.core.socket. */
-static void give_to_lua(lua_State *L)
-{
-    lua_getglobal(L, "package");
-    lua_getfield(L, -1, "loaded");
-    lua_pushvalue(L, -3);
-    lua_setfield(L, -2, "bulan.socket");
-    lua_pop(L, 2);
-}
-
 static void make_metatables(lua_State *L)
 {
     luaL_newmetatable(L, handle_type);
@@ -502,7 +492,8 @@ static void make_metatables(lua_State *L)
     keep_metatable(L, &handle_ref);
     bl_socket_metatable(L, tcp_type, methods);
     bl_socket_tls_methods(L);
-    give_to_lua(L);
+    lua_pushvalue(L, -1);
+    bl_lua_vm_offer(L, "bulan.socket");
     keep_metatable(L, &tcp_ref);
 }
 

@@ -1,4 +1,5 @@
 #include "lua/api/stats.h"
+#include "lua/vm.h"
 #include "process/stats.h"
 
 #include <lauxlib.h>
@@ -37,10 +38,7 @@ void bl_lua_open_stats(lua_State *L)
         {NULL, NULL},
     };
 
-    lua_getglobal(L, "package");
-    lua_getfield(L, -1, "loaded");
     lua_createtable(L, 0, 2);
     luaL_register(L, NULL, functions);
-    lua_setfield(L, -2, "ngx.stats");
-    lua_pop(L, 2);
+    bl_lua_vm_offer(L, "ngx.stats");
 }
