@@ -69,7 +69,11 @@ int64_t bl_str_to_int(bl_str s);
 /* The same in base 16. */
 int64_t bl_str_to_hex(bl_str s);
 
-/* Writes `n` in decimal at `to` (20 bytes suffice); returns the end. Nothing is terminated. */
+enum {
+    BL_U64_DIGITS = 20
+};
+
+/* Writes `n` in decimal at `to` (BL_U64_DIGITS suffice); returns the end. Nothing is terminated. */
 char *bl_u64_write(char *to, uint64_t n);
 
 static inline char *bl_str_put(char *to, bl_str s)

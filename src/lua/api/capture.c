@@ -9,12 +9,11 @@
 #include <errno.h>
 #include <unistd.h>
 
-/* Subrequests that one call waits for. */
+/* Subrequests that one call waits for. Their results are kept on the stack of who waits, each at
+ * its place, from the first that is there. */
 typedef struct group {
     bl_wait wait;
-    bl_lua_vm *vm;
     int count, left;
-    int results; /* registry reference: array of results */
     bl_request **subs;
 } group;
 
@@ -25,39 +24,57 @@ typedef struct member {
 
 /* ------------------------------------------------------------- results */
 
-static bool add_file_piece(luaL_Buffer *b, const bl_buf *piece)
+/* Copies a piece; how many bytes there really were. */
+static size_t copy_piece(char *to, const bl_buf *piece)
 {
-    off_t at = piece->file_pos;
+    off_t len = bl_buf_len(piece), done = 0;
 
-    while (at < piece->file_last) {
-        size_t want = (size_t)BL_MIN(piece->file_last - at, (off_t)LUAL_BUFFERSIZE);
-        ssize_t n = pread(piece->fd, luaL_prepbuffer(b), want, at);
+    if (!bl_buf_in_file(piece)) {
+        memcpy(to, piece->pos, (size_t)len);
+        return (size_t)len;
+    }
+    while (done < len) {
+        ssize_t n = pread(piece->fd, to + done, (size_t)(len - done), piece->file_pos + done);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            return false;
-        luaL_addsize(b, (size_t)n);
-        at += n;
+            break;
+        done += n;
     }
-    return true;
+    return (size_t)done;
 }
 
-/* The body as one string; false: it has no end, or a file of it could not be read. */
+/* Pushes the pieces as one string, up to where a file could not be read: false then. */
+static bool push_text(lua_State *L, const bl_chain *body)
+{
+    const bl_buf *first = body->first;
+    size_t len = 0;
+    bool whole = true;
+
+    if (first && !first->next && !bl_buf_in_file(first)) {
+        lua_pushlstring(L, first->pos, (size_t)bl_buf_len(first));
+        return true;
+    }
+    char *text = lua_newuserdata(L, (size_t)bl_chain_len(body));
+    for (const bl_buf *piece = first; piece && whole; piece = piece->next) {
+        size_t n = copy_piece(text + len, piece);
+        len += n;
+        whole = n == (size_t)bl_buf_len(piece);
+    }
+    lua_pushlstring(L, text, len);
+    lua_remove(L, -2);
+    return whole;
+}
+
+/* The body; false: it has no end, or a file of it could not be read. */
 static bool push_body(lua_State *L, bl_chain *body)
 {
-    luaL_Buffer b;
-    bool whole = true, ended = false;
+    bool whole = push_text(L, body), ended = false;
 
-    luaL_buffinit(L, &b);
     for (bl_buf *piece; (piece = bl_chain_shift(body)) != NULL;) {
-        if (bl_buf_in_file(piece))
-            whole = add_file_piece(&b, piece) && whole;
-        else if (piece->last > piece->pos)
-            luaL_addlstring(&b, piece->pos, (size_t)(piece->last - piece->pos));
         ended |= piece->eof;
         bl_buf_done(piece);
     }
-    luaL_pushresult(&b);
     return whole && ended;
 }
 
@@ -65,7 +82,6 @@ static void push_result(lua_State *L, bl_request *sub)
 {
     bl_subrequest *s = sub->sub;
 
-    luaL_checkstack(L, 8, NULL);
     lua_createtable(L, 0, 4);
     bool whole = push_body(L, &s->body);
     lua_setfield(L, -2, "body");
@@ -77,34 +93,21 @@ static void push_result(lua_State *L, bl_request *sub)
     lua_setfield(L, -2, "header");
 }
 
-static void finish(group *g)
-{
-    lua_State *to = bl_wait_stack(&g->wait);
-    int count = g->count;
-
-    luaL_checkstack(to, count + 1, NULL);
-    lua_rawgeti(to, LUA_REGISTRYINDEX, g->results);
-    int results = lua_gettop(to);
-    for (int i = 1; i <= count; i++)
-        lua_rawgeti(to, results, i);
-    lua_remove(to, results);
-    luaL_unref(g->vm->L, LUA_REGISTRYINDEX, g->results);
-    bl_wait_end(&g->wait, count);
-}
-
 static void done(bl_request *sub)
 {
     member *m = sub->sub->data;
     group *g = m->group;
-    lua_State *L = g->vm->L;
+    lua_State *to = bl_wait_stack(&g->wait);
 
+    if (g->left == g->count) {
+        luaL_checkstack(to, g->count + 8, NULL);
+        lua_settop(to, lua_gettop(to) + g->count);
+    }
+    push_result(to, sub);
+    lua_replace(to, lua_gettop(to) - 1 - g->count + m->place);
     g->subs[m->place - 1] = NULL;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, g->results);
-    push_result(L, sub);
-    lua_rawseti(L, -2, m->place);
-    lua_pop(L, 1);
     if (--g->left == 0)
-        finish(g);
+        bl_wait_end(&g->wait, g->count);
 }
 
 static void cancel(bl_wait *w)
@@ -115,7 +118,6 @@ static void cancel(bl_wait *w)
         if (g->subs[i])
             bl_subrequest_cancel(g->subs[i]);
     }
-    luaL_unref(g->vm->L, LUA_REGISTRYINDEX, g->results);
 }
 
 /* ------------------------------------------------------------- options */
@@ -315,15 +317,12 @@ static void apply_tables(lua_State *L, bl_request *sub, int options)
 
 /* ------------------------------------------------------------- the calls */
 
-static group *new_group(lua_State *L, bl_request *r, int count)
+static group *new_group(bl_request *r, int count)
 {
     group *g = BL_NEW(r->pool, group);
 
-    g->vm = bl_lua_now.vm;
     g->count = count;
     g->subs = BL_NEW_ARRAY(r->pool, bl_request *, (size_t)count);
-    lua_createtable(L, count, 0);
-    g->results = luaL_ref(L, LUA_REGISTRYINDEX);
     g->wait.cancel = cancel;
     g->wait.unstoppable = true;
     return g;
@@ -366,35 +365,51 @@ static bl_request *check_phase(lua_State *L)
     return r;
 }
 
-/* Under protection, so that what has begun is cancelled when the next is refused. */
-static int add_all(lua_State *L)
+/* add(), with the options at `uri_at` + 1 if there are any. */
+static void add_pair(lua_State *L, group *g, int place, int uri_at)
 {
-    bl_request *r = bl_lua_now.request;
-    group *g = lua_touserdata(L, 2);
+    int options = lua_isnoneornil(L, uri_at + 1) ? 0 : uri_at + 1;
+
+    if (options && !lua_istable(L, options))
+        luaL_error(L, "the query option must be a table");
+    add(L, bl_lua_now.request, g, place, uri_at, options);
+}
+
+/* group, list of pairs */
+static int add_list(lua_State *L)
+{
+    group *g = lua_touserdata(L, 1);
 
     for (int i = 1; i <= g->count; i++) {
-        lua_rawgeti(L, 1, i);
-        int pair = lua_gettop(L);
-        luaL_checktype(L, pair, LUA_TTABLE);
-        lua_rawgeti(L, pair, 1);
-        lua_rawgeti(L, pair, 2);
-        bool options = !lua_isnil(L, pair + 2);
-        if (options && !lua_istable(L, pair + 2))
-            return luaL_error(L, "the query option must be a table");
-        add(L, r, g, i, pair + 1, options ? pair + 2 : 0);
-        lua_settop(L, pair - 1);
+        lua_rawgeti(L, 2, i);
+        luaL_checktype(L, 3, LUA_TTABLE);
+        lua_rawgeti(L, 3, 1);
+        lua_rawgeti(L, 3, 2);
+        add_pair(L, g, i, 4);
+        lua_settop(L, 2);
     }
     return 0;
 }
 
-static int issue(lua_State *L, bl_request *r, int list)
+/* group, URI, options */
+static int add_one(lua_State *L)
 {
-    group *g = new_group(L, r, (int)lua_objlen(L, list));
+    add_pair(L, lua_touserdata(L, 1), 1, 2);
+    return 0;
+}
 
-    lua_pushcfunction(L, add_all);
-    lua_pushvalue(L, list);
+/* Calls `adder` with a group and what is on the stack; under protection, so that what has begun is
+ * cancelled when the next is refused. */
+static int issue(lua_State *L, bl_request *r, int count, lua_CFunction adder)
+{
+    group *g = new_group(r, count);
+    int args = lua_gettop(L);
+
+    lua_pushcfunction(L, adder);
+    lua_insert(L, 1);
     lua_pushlightuserdata(L, g);
-    if (lua_pcall(L, 2, 0, 0) != 0) {
+    lua_insert(L, 2);
+    if (lua_pcall(L, args + 1, 0, 0) != 0) {
         cancel(&g->wait);
         luaL_where(L, 1);
         lua_insert(L, -2);
@@ -413,7 +428,7 @@ static int l_capture_multi(lua_State *L)
     luaL_checktype(L, 1, LUA_TTABLE);
     if (lua_objlen(L, 1) == 0)
         return luaL_error(L, "at least one subrequest should be specified");
-    return issue(L, r, 1);
+    return issue(L, r, (int)lua_objlen(L, 1), add_list);
 }
 
 static int l_capture(lua_State *L)
@@ -424,14 +439,7 @@ static int l_capture(lua_State *L)
     if (count != 1 && count != 2)
         return luaL_error(L, "expecting one or two arguments");
     luaL_checkstring(L, 1);
-    lua_createtable(L, 1, 0);
-    lua_createtable(L, 2, 0);
-    for (int i = 1; i <= count; i++) {
-        lua_pushvalue(L, i);
-        lua_rawseti(L, -2, i);
-    }
-    lua_rawseti(L, -2, 1);
-    return issue(L, r, count + 1);
+    return issue(L, r, 1, add_one);
 }
 
 void bl_lua_open_capture(lua_State *L)

@@ -108,14 +108,15 @@ void bl_lua_add_field(lua_State *L, bl_str name, bl_str value, bool raw)
     add_value(L, value, false);
 }
 
-static bl_lua_made push_table(lua_State *L, const bl_headers *headers, int max, bool raw)
+/* `more`: so many fields will be added to the table. */
+static bl_lua_made push_table(lua_State *L, const bl_headers *headers, int max, bool raw, int more)
 {
     bl_lua_fields *f = raw ? NULL : bl_lua_now.vm->fields;
     uint64_t met = 0; /* a bit for each class of names that was met: another class is a new name */
     int left = max ? max : INT32_MAX;
     bl_lua_made result = {true, true};
 
-    lua_createtable(L, 0, (int)BL_MIN(headers->count, (uint32_t)BL_ARGS_MAX));
+    lua_createtable(L, 0, (int)BL_MIN(headers->count, (uint32_t)BL_ARGS_MAX) + more);
     BL_HEADERS_EACH(h, headers)
     {
         if (left-- == 0) {
@@ -133,9 +134,9 @@ static bl_lua_made push_table(lua_State *L, const bl_headers *headers, int max, 
     return result;
 }
 
-bool bl_lua_push_fields(lua_State *L, const bl_headers *headers, int max, bool raw)
+bool bl_lua_push_fields(lua_State *L, const bl_headers *headers, int max, bool raw, int more)
 {
-    return push_table(L, headers, max, raw).whole;
+    return push_table(L, headers, max, raw, more).whole;
 }
 
 /* ------------------------------------------------------------- what was seen before */
@@ -161,10 +162,10 @@ BL_HOT int bl_lua_args_known(void)
 bool bl_lua_push_request_fields(lua_State *L, const bl_headers *headers)
 {
     bl_recall *recall = &bl_lua_now.vm->fields->sections;
-    bl_lua_made made = push_table(L, headers, BL_ARGS_MAX, false);
+    bl_lua_made made = push_table(L, headers, BL_ARGS_MAX, false, 0);
 
     if (made.whole && made.flat && headers->text.p && bl_recall_wants(recall, headers->text)) {
-        push_table(L, headers, 0, false);
+        push_table(L, headers, 0, false, 0);
         bl_recall_keep(L, recall, headers->text);
     }
     return made.whole;

@@ -17,9 +17,9 @@ int bl_lua_fields_known(void);
 /* -1: there are no arguments. */
 int bl_lua_args_known(void);
 
-/* A table of at most `max` fields (0: all) on top of L; names in lower case unless `raw` (without,
- * from within Lua only). False: there were more. */
-bool bl_lua_push_fields(lua_State *L, const bl_headers *headers, int max, bool raw);
+/* A table of at most `max` fields (0: all) on top of L, with room for `more`; names in lower case
+ * unless `raw` (without, from within Lua only). False: there were more. */
+bool bl_lua_push_fields(lua_State *L, const bl_headers *headers, int max, bool raw, int more);
 /* The same for all of a request's, up to 100; what clients repeat is remembered. */
 bool bl_lua_push_request_fields(lua_State *L, const bl_headers *headers);
 bool bl_lua_push_request_args(lua_State *L, bl_str args);

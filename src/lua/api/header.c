@@ -35,9 +35,10 @@ static void set_type(bl_request *r, bl_str value)
 
 static bl_str get_length(bl_request *r)
 {
-    return r->out.content_length < 0
-               ? BL_STR_NONE
-               : bl_pool_printf(r->pool, "%lld", (long long)r->out.content_length);
+    if (r->out.content_length < 0)
+        return BL_STR_NONE;
+    char *text = bl_pool_alloc(r->pool, BL_U64_DIGITS);
+    return bl_str_of(text, (size_t)(bl_u64_write(text, (uint64_t)r->out.content_length) - text));
 }
 
 static void set_length(bl_request *r, bl_str value)
@@ -360,17 +361,22 @@ bool bl_lua_push_response_headers(lua_State *L, bl_request *r, int max, bool raw
         BL_STR_INIT("Location"),          BL_STR_INIT("Connection"),
         BL_STR_INIT("Transfer-Encoding"),
     };
-    bool whole = bl_lua_push_fields(L, &r->out.headers, max, raw);
+    bl_str values[BL_COUNTOF(names)];
     size_t specials_count = BL_COUNTOF(names) - (r->sub ? 2 : 0); /* the last: of connections */
-    int count = (int)BL_MIN(r->out.headers.count, (uint32_t)INT32_MAX);
+    int count = (int)BL_MIN(r->out.headers.count, (uint32_t)INT32_MAX), more = 0;
 
+    for (size_t i = 0; i < specials_count; i++) {
+        bool there = specials[i].id != BL_H_LOCATION || r->out.location.p;
+        values[i] = there ? specials[i].get(r) : BL_STR_NONE;
+        more += values[i].p != NULL;
+    }
+    bool whole = bl_lua_push_fields(L, &r->out.headers, max, raw, more);
     for (size_t i = 0; i < specials_count && whole; i++) {
-        bl_str value = specials[i].get(r);
-        if (value.p == NULL || (specials[i].id == BL_H_LOCATION && r->out.location.p == NULL))
+        if (values[i].p == NULL)
             continue;
         if (max && count++ >= max)
             return false;
-        bl_lua_add_field(L, names[i], value, raw);
+        bl_lua_add_field(L, names[i], values[i], raw);
     }
     return whole;
 }

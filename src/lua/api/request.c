@@ -200,7 +200,7 @@ static int l_get_headers(lua_State *L)
     bool raw = lua_toboolean(L, 2);
 
     if (max == BL_ARGS_MAX && !raw ? bl_lua_push_request_fields(L, &r->in)
-                                   : bl_lua_push_fields(L, &r->in, max, raw))
+                                   : bl_lua_push_fields(L, &r->in, max, raw, 0))
         return 1;
     bl_debug(r->log, "lua exceeding request header limit %u > %d", r->in.count, max);
     lua_pushliteral(L, "truncated");
