@@ -30,7 +30,8 @@ static size_t copy_piece(char *to, const bl_buf *piece)
     off_t len = bl_buf_len(piece), done = 0;
 
     if (!bl_buf_in_file(piece)) {
-        memcpy(to, piece->pos, (size_t)len);
+        if (len) /* what only ends the body points nowhere */
+            memcpy(to, piece->pos, (size_t)len);
         return (size_t)len;
     }
     while (done < len) {
