@@ -9,6 +9,7 @@
 -- An object is used up by final(); reset() makes it new. update() and final() return nil when
 -- OpenSSL fails (which it does not, short of memory), and after final() without a reset().
 
+local crypto = require "resty.openssl.crypto"
 local ffi = require "ffi"
 
 local C = ffi.C
@@ -16,16 +17,6 @@ local ffi_string = ffi.string
 local setmetatable = setmetatable
 local tostring = tostring
 local type = type
-
--- Opaque types of OpenSSL; void serves, so that other declarations of them are no conflict.
-ffi.cdef [[
-void *EVP_MD_CTX_new(void);
-void EVP_MD_CTX_free(void *ctx);
-const void *EVP_get_digestbyname(const char *name);
-int EVP_DigestInit_ex(void *ctx, const void *type, void *engine);
-int EVP_DigestUpdate(void *ctx, const void *data, size_t len);
-int EVP_DigestFinal_ex(void *ctx, unsigned char *to, unsigned int *len);
-]]
 
 local out = ffi.new("unsigned char[64]") -- EVP_MAX_MD_SIZE
 local out_len = ffi.new("unsigned int[1]")
@@ -47,13 +38,13 @@ function methods.update(self, s, len)
     if not len or len > #s then
         len = #s
     end
-    return self._open and C.EVP_DigestUpdate(self._ctx, s, len) == 1 or nil
+    return self._open and C.bl_EVP_DigestUpdate(self._ctx, s, len) == 1 or nil
 end
 
 --- The digest of all bytes added.
 ---@return string? binary
 function methods.final(self)
-    if not self._open or C.EVP_DigestFinal_ex(self._ctx, out, out_len) ~= 1 then
+    if not self._open or C.bl_EVP_DigestFinal_ex(self._ctx, out, out_len) ~= 1 then
         return nil
     end
     self._open = false
@@ -63,7 +54,7 @@ end
 --- Forgets what was added.
 ---@return boolean? ok
 function methods.reset(self)
-    self._open = C.EVP_DigestInit_ex(self._ctx, self._type, nil) == 1
+    self._open = C.bl_EVP_DigestInit_ex(self._ctx, self._type, nil) == 1
     return self._open or nil
 end
 
@@ -71,21 +62,21 @@ end
 ---@param name string as OpenSSL calls it, "MD5", "SHA256"
 ---@return table class with new()
 function _M.class(name)
-    local kind = C.EVP_get_digestbyname(name)
+    local kind = crypto.digest(name)
     local class = setmetatable({ _VERSION = _M._VERSION }, mt)
 
     --- Makes an object without bytes.
     ---@return resty.digest?
     function class.new(_)
-        if kind == nil then
+        if not kind then
             return nil
         end
-        local ctx = C.EVP_MD_CTX_new()
+        local ctx = C.bl_EVP_MD_CTX_new()
         if ctx == nil then
             return nil
         end
         local self = setmetatable({
-            _ctx = ffi.gc(ctx, C.EVP_MD_CTX_free),
+            _ctx = ffi.gc(ctx, C.bl_EVP_MD_CTX_free),
             _type = kind,
             _open = false,
         }, mt)

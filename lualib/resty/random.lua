@@ -7,15 +7,7 @@
 -- OpenSSL's generator is a cryptographic one in either case; `strong` is accepted for
 -- compatibility.
 
-local ffi = require "ffi"
-
-local C = ffi.C
-local ffi_new = ffi.new
-local ffi_string = ffi.string
-
-ffi.cdef [[
-int RAND_bytes(unsigned char *to, int len);
-]]
+local rand = require "resty.openssl.rand"
 
 local _M = { _VERSION = "0.16" }
 
@@ -24,11 +16,7 @@ local _M = { _VERSION = "0.16" }
 ---@param strong? boolean
 ---@return string?
 function _M.bytes(len, strong) -- luacheck: ignore strong
-    local to = ffi_new("unsigned char[?]", len)
-    if C.RAND_bytes(to, len) ~= 1 then
-        return nil
-    end
-    return ffi_string(to, len)
+    return (rand.bytes(len))
 end
 
 return _M
