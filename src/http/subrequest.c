@@ -189,6 +189,7 @@ static bl_subrequest *make_task(bl_request *parent, bl_request *sub, const bl_su
     bl_subrequest *s = BL_NEW(parent->pool, bl_subrequest);
 
     s->capture = o->capture;
+    s->bare = o->bare;
     s->done = o->done;
     s->data = o->data;
     bl_chain_init(&s->body);

@@ -84,7 +84,7 @@ static int log_values(lua_State *L, bl_log *log, int level, int from)
     put_place(&l, L);
     for (int i = from; i <= count; i++)
         put_value(&l, L, i, from);
-    bl_log_line((bl_log_level)level, log, 0, "%.*s", (int)(l.at - l.text), l.text);
+    bl_log_text((bl_log_level)level, log, bl_str_of(l.text, (size_t)(l.at - l.text)));
     return 0;
 }
 
