@@ -397,3 +397,29 @@ GET /t
 --- response_body_like: nila\.test could not be resolved
 --- error_log eval
 qr/recv\(\) failed \(111: Connection refused\) while resolving, resolver: 127\.0\.0\.1:\d+/
+
+
+
+=== TEST 23: modules that libraries load by name
+--- config
+location /t {
+    content_by_lua_block {
+        for _, name in ipairs { "base", "base64", "ctx", "exit", "hash", "misc", "ndk", "param", "phase", "regex",
+            "request", "response", "shdict", "socket", "time", "uri", "utils", "var", "worker" } do
+            require("resty.core." .. name)
+        end
+        local replace = require("resty.core.utils").str_replace_char
+        ngx.say(replace("a_b_c_", "_", "-"), " ", replace("abc", "_", "-"), " ", replace("a", "ab", "b"))
+        local misc, kept = require "resty.core.misc", nil
+        misc.register_ngx_magic_key_getter("weather", function() return kept or "sun" end)
+        misc.register_ngx_magic_key_setter("weather", function(value) kept = value end)
+        ngx.print(ngx.weather, " ")
+        ngx.weather = "rain"
+        ngx.say(ngx.weather, " ", rawget(ngx, "weather"))
+    }
+}
+--- request
+GET /t
+--- response_body
+a-b-c- abc a
+sun rain nil
