@@ -350,6 +350,7 @@ static void add(lua_State *L, bl_request *r, group *g, int place, int uri_at, in
         luaL_error(L, "failed to issue subrequest: %d", -1);
         return;
     }
+    bl_debug(r->log, "lua http subrequest \"%.*s?%.*s\"", BL_STR_ARG(o.uri), BL_STR_ARG(o.args));
     g->subs[place - 1] = sub;
     g->left++;
     if (options)
