@@ -237,3 +237,25 @@ ok $server->reload, 'the worker is told to go';
 ok $server->wait_log(qr/$_: true nil/), $_ for qw(repeats late);
 --- allow
 lua_code_cache is off
+
+
+
+=== TEST 10: printed, a timer is the number 1
+--- config
+location /t {
+    content_by_lua_block {
+        local t = ngx.timer.at(0, function() end)
+        ngx.log(ngx.WARN, "logged: ", t, "; joined: " .. t .. "!")
+        ngx.say("time: ", t)
+        ngx.say(t)
+        ngx.say("a", "b", t, "c", "d")
+    }
+}
+--- request
+GET /t
+--- response_body
+time: 1
+1
+ab1cd
+--- error_log
+logged: 1; joined: 1!
