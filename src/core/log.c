@@ -6,8 +6,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-const char *const bl_log_level_names[] = {"stderr", "emerg",  "alert", "crit", "error",
-                                          "warn",   "notice", "info",  "debug"};
+const char *const bl_log_level_names[] = {"",     "emerg",  "alert", "crit", "error",
+                                          "warn", "notice", "info",  "debug"};
 
 static bl_open_file stderr_file = {.fd = STDERR_FILENO};
 static bl_log_target stderr_target = {.level = BL_LOG_NOTICE, .file = &stderr_file};
@@ -78,30 +78,60 @@ static void write_targets(bl_log_level level, const bl_log *log, bl_str line, bl
         write_terminal(level, message);
 }
 
-void bl_log_vline(bl_log_level level, const bl_log *log, int err, const char *format, va_list args)
+/* A line that is being written: `message` is what stands behind date, level and process. */
+typedef struct draft {
+    char text[BL_LOG_MAX], *at, *end, *message;
+} draft;
+
+static void draft_begin(draft *d, bl_log_level level, const bl_log *log)
 {
-    char line[BL_LOG_MAX], *end = line + sizeof line - 1, *at = line;
-    int saved = errno;
     bl_str now = bl_clock_error_log();
 
-    at = bl_log_put(at, end, "%.*s [%s] %d#%ld: ", BL_STR_ARG(now), bl_log_level_names[level],
-                    (int)getpid(), (long)syscall(SYS_gettid));
-    char *message = at;
+    d->end = d->text + sizeof d->text - 1;
+    d->at = bl_log_put(d->text, d->end, "%.*s [%s] %d#%ld: ", BL_STR_ARG(now),
+                       bl_log_level_names[level], (int)getpid(), (long)syscall(SYS_gettid));
+    d->message = d->at;
     if (log->connection)
-        at = bl_log_put(at, end, "*%llu ", (unsigned long long)log->connection);
-    int n = vsnprintf(at, (size_t)(end - at), format, args);
-    at = n < 0 ? at : BL_MIN(at + n, end - 1);
+        d->at = bl_log_put(d->at, d->end, "*%llu ", (unsigned long long)log->connection);
+}
+
+static void draft_finish(draft *d, bl_log_level level, const bl_log *log, int err)
+{
     if (err)
-        at = bl_log_put(at, end, " (%d: %s)", err, strerror(err));
+        d->at = bl_log_put(d->at, d->end, " (%d: %s)", err, strerror(err));
     if (log->action)
-        at = bl_log_put(at, end, " while %s", log->action);
+        d->at = bl_log_put(d->at, d->end, " while %s", log->action);
     if (log->describe)
-        at = log->describe(log->data, at, end);
+        d->at = log->describe(log->data, d->at, d->end);
     if (BL_UNLIKELY(bl_log_capture != NULL))
-        bl_log_capture(level, bl_str_of(line, (size_t)(at - line)));
-    *at++ = '\n';
-    write_targets(level, log, bl_str_of(line, (size_t)(at - line)),
-                  bl_str_of(message, (size_t)(at - message)));
+        bl_log_capture(level, bl_str_of(d->text, (size_t)(d->at - d->text)));
+    *d->at++ = '\n';
+    write_targets(level, log, bl_str_of(d->text, (size_t)(d->at - d->text)),
+                  bl_str_of(d->message, (size_t)(d->at - d->message)));
+}
+
+void bl_log_vline(bl_log_level level, const bl_log *log, int err, const char *format, va_list args)
+{
+    int saved = errno;
+    draft d;
+
+    draft_begin(&d, level, log);
+    int n = vsnprintf(d.at, (size_t)(d.end - d.at), format, args);
+    d.at = n < 0 ? d.at : BL_MIN(d.at + n, d.end - 1);
+    draft_finish(&d, level, log, err);
+    errno = saved;
+}
+
+void bl_log_text(bl_log_level level, const bl_log *log, bl_str text)
+{
+    int saved = errno;
+    draft d;
+
+    draft_begin(&d, level, log);
+    size_t len = BL_MIN(text.len, (size_t)(d.end - 1 - d.at));
+    memcpy(d.at, text.p, len);
+    d.at += len;
+    draft_finish(&d, level, log, 0);
     errno = saved;
 }
 

@@ -24,7 +24,7 @@ typedef enum bl_log_level {
     BL_LOG_DEBUG,
 } bl_log_level;
 
-/* "emerg" … "debug" in the order above; "stderr" first. */
+/* "emerg" … "debug" in the order above; "" first. */
 extern const char *const bl_log_level_names[];
 
 /* A file that is written in lines and reopened on SIGUSR1: error and access logs share it. */
@@ -95,6 +95,8 @@ enum {
 void bl_log_line(bl_log_level level, const bl_log *log, int err, const char *format, ...)
     BL_PRINTF(4, 5);
 void bl_log_vline(bl_log_level level, const bl_log *log, int err, const char *format, va_list args);
+/* A text of any bytes, zero bytes among them. Whether a target wants it the caller asks. */
+void bl_log_text(bl_log_level level, const bl_log *log, bl_str text);
 
 /* For describe functions: snprintf that returns the new end. */
 char *bl_log_put(char *at, char *end, const char *format, ...) BL_PRINTF(3, 4);

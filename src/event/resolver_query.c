@@ -40,14 +40,22 @@ static void attempt_free(attempt *a)
     bl_free(a);
 }
 
+static char *describe_server(void *text, char *at, char *end)
+{
+    return bl_log_put(at, end, ", resolver: %s", (const char *)text);
+}
+
 static void log_failure(const attempt *a, const char *what)
 {
     const bl_addr *server = &a->query->servers->addrs[a->server];
     char text[BL_ADDR_TEXT];
+    bl_log log = {.targets = bl_log_process.targets,
+                  .action = "resolving",
+                  .describe = describe_server,
+                  .data = text};
 
     bl_addr_text_port(&server->sa, server->len, text);
-    bl_log_write(BL_LOG_ERR, &bl_log_process, errno, "%s failed while resolving, resolver: %s",
-                 what, text);
+    bl_log_write(BL_LOG_ERR, &log, errno, "%s failed", what);
 }
 
 static void finish(bl_resolver_query *q, const bl_dns_answer *answer, bl_resolve_status status)

@@ -1,5 +1,6 @@
 #include "http/error_page.h"
 #include "http/core_module.h"
+#include "http/subrequest.h"
 #include "http/value.h"
 #include "http/version.h"
 
@@ -234,6 +235,10 @@ bl_step bl_error_page(bl_request *r, int status)
     if (r->head_only && r->method != BL_M_HEAD)
         r->head_only = false;
 
+    if (r->sub && r->sub->bare) {
+        r->out.status = status;
+        return bl_output_end(r);
+    }
     const bl_error_page_rule *rule = find_rule(r, status);
     if (rule)
         return follow(r, rule, status);

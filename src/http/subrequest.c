@@ -189,6 +189,7 @@ static bl_subrequest *make_task(bl_request *parent, bl_request *sub, const bl_su
     bl_subrequest *s = BL_NEW(parent->pool, bl_subrequest);
 
     s->capture = o->capture;
+    s->bare = o->bare;
     s->done = o->done;
     s->data = o->data;
     bl_chain_init(&s->body);
@@ -203,8 +204,8 @@ bl_request *bl_subrequest_new(bl_request *parent, const bl_subrequest_options *o
     bl_request *main = parent->main;
 
     if (main->subrequests_left <= 0 || parent->depth >= BL_SUBREQUEST_DEPTH_MAX) {
-        bl_log_write(BL_LOG_ERR, parent->log, 0, "subrequests cycle while processing \"%.*s\"",
-                     BL_STR_ARG(o->uri));
+        bl_log_write(BL_LOG_ERR, parent->log, 0, "%ssubrequests cycle while processing \"%.*s\"",
+                     o->bare ? "lua " : "", BL_STR_ARG(o->uri));
         return NULL;
     }
     main->subrequests_left--;

@@ -20,6 +20,7 @@ enum {
 typedef struct bl_subrequest bl_subrequest;
 struct bl_subrequest {
     bool capture;  /* else inline */
+    bool bare;     /* errors are their status, without a page, and error_page does not apply */
     bl_chain body; /* capture: what was produced */
     int64_t body_size;
     bool truncated;                /* capture: the response broke off */
@@ -34,6 +35,7 @@ typedef struct bl_subrequest_options {
     uint32_t method; /* 0: GET */
     bl_str method_name;
     bool capture;
+    bool bare;
     bool share_vars; /* the same variable slots as the parent's */
     bool copy_vars;
     bool forward_body; /* the parent's body is its body */

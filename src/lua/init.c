@@ -81,8 +81,20 @@ void bl_lua_init_worker_quit(bl_generation *g)
 {
     bl_lua_vm *vm = bl_lua_vm_of(g);
 
-    if (vm)
-        bl_lua_timers_abort(vm);
+    bl_link kin;
+
+    if (vm == NULL)
+        return;
+    bl_lua_timers_abort(vm);
+    bl_list_init(&kin);
+    bl_list_splice(&kin, &vm->kin);
+    while (!bl_list_empty(&kin)) {
+        bl_lua_vm *own = bl_lua_vm_hold(BL_LIST_FIRST(&kin, bl_lua_vm, kin));
+        bl_list_remove(&own->kin);
+        bl_list_push(&vm->kin, &own->kin);
+        bl_lua_timers_abort(own);
+        bl_lua_vm_drop(own);
+    }
 }
 
 void bl_lua_init_worker_stop(bl_generation *g)

@@ -245,6 +245,11 @@ static bl_lua_vm *allocate(bl_generation *g, bl_log *log)
     bl_list_init(&vm->old_tasks);
     bl_list_init(&vm->timers);
     bl_list_init(&vm->thread_vms);
+    bl_list_init(&vm->kin);
+    if (bl_lua_vm_of(g)) {
+        bl_list_push(&bl_lua_vm_of(g)->kin, &vm->kin);
+        vm->exiting = bl_lua_vm_of(g)->exiting;
+    }
     vm->L = luaL_newstate();
     BL_ASSERT(vm->L != NULL);
     vm->threads = new_table_ref(vm->L);
@@ -327,6 +332,7 @@ void bl_lua_vm_drop(bl_lua_vm *vm)
         return;
     bl_lua_here outer = bl_lua_now;
     bl_lua_now = (bl_lua_here){.vm = vm, .phase = BL_LUA_EXIT_WORKER};
+    bl_list_remove(&vm->kin);
     bl_watch_detach(vm);
     bl_work_cancel(&vm->work);
     lua_close(vm->L);

@@ -48,8 +48,9 @@ struct bl_lua_vm {
     bl_link thread_vms;  /* idle ones: thread_vm.h */
     int thread_vm_count; /* busy ones too */
     bool exiting;
-    bool own;   /* of one request: lua_code_cache off */
-    bool watch; /* lua_code_cache watch: reload.h */
+    bool own;    /* of one request: lua_code_cache off */
+    bl_link kin; /* the generation's VM: those of requests and handshakes; theirs: their place */
+    bool watch;  /* lua_code_cache watch: reload.h */
     uint64_t epoch, looked_ms;
     bl_link watched; /* bl_lua_ctx.watched: of requests, the oldest first */
 };

@@ -325,3 +325,101 @@ location /named { content_by_lua_block { ngx.exec("@there?x", "y=1") } }
 --- error_log
 expecting one or two arguments, but got 3
 unsafe URI "/a/../b" was detected
+
+
+
+=== TEST 19: an error that a captured location ends with is its status, without a page
+--- config
+error_page 404 /word;
+location /gone { return 410; }
+location /said { return 403 "no"; }
+location /word { return 200 word; }
+location /moved { return 302 /word; }
+location /exit { content_by_lua_block { ngx.exit(503) } }
+location /t {
+    content_by_lua_block {
+        for _, path in ipairs { "/gone", "/said", "/missing", "/moved", "/exit" } do
+            local res = ngx.location.capture(path)
+            ngx.say(res.status, " [", res.body, "] ", res.header.Location)
+        end
+    }
+}
+--- request
+GET /t
+--- response_body
+410 [] nil
+403 [no] nil
+404 [] nil
+302 [] /word
+503 [] nil
+
+
+
+=== TEST 20: what is logged is logged whole, zero bytes too; the level "stderr" has no name
+--- config
+location /t {
+    content_by_lua_block {
+        ngx.log(ngx.WARN, "one\0two")
+        ngx.log(ngx.STDERR, "three")
+        require("ngx.errlog").raw_log(ngx.WARN, "four\0five")
+        ngx.say("done")
+    }
+}
+--- request
+GET /t
+--- response_body
+done
+--- error_log eval
+["one\0two, client", qr/ \[\] \d+#\d+: \*\d+ \[lua\] content_by_lua\(nginx\.conf:\d+\):3: three/, "four\0five, client"]
+
+
+
+=== TEST 21: set_by_lua makes a variable, and no response
+--- config
+location /t { set_by_lua_block $x { ngx.exit(404) } return 200 $x; }
+--- request
+GET /t
+--- error_code: 500
+--- error_log
+API disabled in the context of set_by_lua*
+
+
+
+=== TEST 22: a resolver that can't be reached
+--- config
+location /t {
+    resolver 127.0.0.1:$TEST_NGINX_RAND_PORT_1;
+    resolver_timeout 100ms;
+    content_by_lua_block { ngx.say(ngx.socket.tcp():connect("a.test", 80)) }
+}
+--- request
+GET /t
+--- response_body_like: nila\.test could not be resolved
+--- error_log eval
+qr/recv\(\) failed \(111: Connection refused\) while resolving, resolver: 127\.0\.0\.1:\d+/
+
+
+
+=== TEST 23: modules that libraries load by name
+--- config
+location /t {
+    content_by_lua_block {
+        for _, name in ipairs { "base", "base64", "ctx", "exit", "hash", "misc", "ndk", "param", "phase", "regex",
+            "request", "response", "shdict", "socket", "time", "uri", "utils", "var", "worker" } do
+            require("resty.core." .. name)
+        end
+        local replace = require("resty.core.utils").str_replace_char
+        ngx.say(replace("a_b_c_", "_", "-"), " ", replace("abc", "_", "-"), " ", replace("a", "ab", "b"))
+        local misc, kept = require "resty.core.misc", nil
+        misc.register_ngx_magic_key_getter("weather", function() return kept or "sun" end)
+        misc.register_ngx_magic_key_setter("weather", function(value) kept = value end)
+        ngx.print(ngx.weather, " ")
+        ngx.weather = "rain"
+        ngx.say(ngx.weather, " ", rawget(ngx, "weather"))
+    }
+}
+--- request
+GET /t
+--- response_body
+a-b-c- abc a
+sun rain nil

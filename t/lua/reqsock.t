@@ -194,3 +194,20 @@ location /t {
 --- error_log
 reader: client aborted
 aborted
+
+
+
+=== TEST 9: a client that goes away in the middle of its body
+--- config
+location /t {
+    content_by_lua_block {
+        local sock = ngx.req.socket()
+        local data, err, partial = sock:receive("*a")
+        ngx.log(ngx.WARN, "received ", data, ", ", err, ": ", partial)
+    }
+}
+--- perl
+my $client = $server->connect;
+$client->send("POST /t HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhello");
+$client->close;
+ok $server->wait_log(qr/received nil, client aborted: hello/), 'its reader knows';

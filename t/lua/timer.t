@@ -211,3 +211,51 @@ early
 qr/\d#\d+: \[lua\] \S+:2: late, context: ngx\.timer, client: 127\.0\.0\.1, server: /
 --- allow
 lua_code_cache is off
+
+
+
+=== TEST 9: timers of requests with a VM of their own end with the worker, too
+--- config
+location /t {
+    lua_code_cache off;
+    content_by_lua_block {
+        local run
+        run = function(premature, name)
+            ngx.log(ngx.WARN, name, ": ", premature, " ", (ngx.timer.at(1, run)))
+        end
+        ngx.timer.every(100, run, "repeats")
+        ngx.timer.at(100, run, "late")
+        ngx.say("made")
+    }
+}
+--- request eval
+["GET /t", "GET /t"]
+--- response_body eval
+["made\n", "made\n"]
+--- perl
+ok $server->reload, 'the worker is told to go';
+ok $server->wait_log(qr/$_: true nil/), $_ for qw(repeats late);
+--- allow
+lua_code_cache is off
+
+
+
+=== TEST 10: printed, a timer is the number 1
+--- config
+location /t {
+    content_by_lua_block {
+        local t = ngx.timer.at(0, function() end)
+        ngx.log(ngx.WARN, "logged: ", t, "; joined: " .. t .. "!")
+        ngx.say("time: ", t)
+        ngx.say(t)
+        ngx.say("a", "b", t, "c", "d")
+    }
+}
+--- request
+GET /t
+--- response_body
+time: 1
+1
+ab1cd
+--- error_log
+logged: 1; joined: 1!

@@ -67,6 +67,9 @@ local function known(value)
     return value
 end
 
+-- Keys that libraries add (resty.core.misc).
+local getters, setters = {}, {}
+
 setmetatable(ngx, {
     __index = function(_, key)
         if key == "ctx" then
@@ -80,6 +83,11 @@ setmetatable(ngx, {
         elseif key == "is_subrequest" then
             return known(C.bl_lua_ffi_is_subrequest()) == 1
         end
+        local get = getters[key]
+        if get then
+            local value = get()
+            return value
+        end
     end,
     __newindex = function(_, key, value)
         if key == "ctx" then
@@ -92,6 +100,8 @@ setmetatable(ngx, {
             known(C.bl_lua_ffi_set_status(status))
         elseif key == "headers_sent" or key == "is_subrequest" then
             error("attempt to write to ngx." .. key, 2)
+        elseif setters[key] then
+            setters[key](value)
         else
             rawset(ngx, key, value)
         end
@@ -106,4 +116,4 @@ local function get_ctx_table(own)
     return ctx
 end
 
-return { get_ctx_table = get_ctx_table }
+return { get_ctx_table = get_ctx_table, getters = getters, setters = setters }

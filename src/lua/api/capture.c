@@ -332,7 +332,7 @@ static group *new_group(bl_request *r, int count)
 /* One subrequest; the URI is at `uri_at`, the options at `options` (0: none). */
 static void add(lua_State *L, bl_request *r, group *g, int place, int uri_at, int options)
 {
-    bl_subrequest_options o = {.capture = true, .method = BL_M_GET, .done = done};
+    bl_subrequest_options o = {.capture = true, .bare = true, .method = BL_M_GET, .done = done};
     member *m = BL_NEW(r->pool, member);
 
     *m = (member){g, place};
@@ -350,6 +350,7 @@ static void add(lua_State *L, bl_request *r, group *g, int place, int uri_at, in
         luaL_error(L, "failed to issue subrequest: %d", -1);
         return;
     }
+    bl_debug(r->log, "lua http subrequest \"%.*s?%.*s\"", BL_STR_ARG(o.uri), BL_STR_ARG(o.args));
     g->subs[place - 1] = sub;
     g->left++;
     if (options)

@@ -8,7 +8,8 @@
 /* ------------------------------------------------------------- exit */
 
 enum {
-    EXIT_PHASES = BL_LUA_ANY & ~(BL_LUA_INIT | BL_LUA_INIT_WORKER | BL_LUA_EXIT_WORKER),
+    EXIT_PHASES =
+        BL_LUA_ANY & ~(BL_LUA_INIT | BL_LUA_INIT_WORKER | BL_LUA_EXIT_WORKER | BL_LUA_SET),
 };
 
 static int l_exit(lua_State *L)

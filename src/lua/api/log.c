@@ -40,6 +40,12 @@ static void put_object(line *l, lua_State *L, int index)
     lua_pop(L, 1);
 }
 
+static void bad_value(lua_State *L, int index, int from)
+{
+    luaL_error(L, "bad argument #%d to 'log' (string, number, boolean, or nil expected, got %s)",
+               index - from + 1, luaL_typename(L, index));
+}
+
 static void put_value(line *l, lua_State *L, int index, int from)
 {
     size_t len;
@@ -61,6 +67,14 @@ static void put_value(line *l, lua_State *L, int index, int from)
     case LUA_TTABLE:
         put_object(l, L, index);
         break;
+    case LUA_TUSERDATA:
+        if (luaL_getmetafield(L, index, "__tostring")) {
+            lua_pop(L, 1);
+            put_object(l, L, index);
+            break;
+        }
+        bad_value(L, index, from);
+        break;
     case LUA_TLIGHTUSERDATA:
         if (lua_touserdata(L, index) == NULL) {
             put(l, "null", 4);
@@ -68,9 +82,7 @@ static void put_value(line *l, lua_State *L, int index, int from)
         }
         /* fall through */
     default:
-        luaL_error(L,
-                   "bad argument #%d to 'log' (string, number, boolean, or nil expected, got %s)",
-                   index - from + 1, luaL_typename(L, index));
+        bad_value(L, index, from);
     }
 }
 
@@ -84,7 +96,7 @@ static int log_values(lua_State *L, bl_log *log, int level, int from)
     put_place(&l, L);
     for (int i = from; i <= count; i++)
         put_value(&l, L, i, from);
-    bl_log_line((bl_log_level)level, log, 0, "%.*s", (int)(l.at - l.text), l.text);
+    bl_log_text((bl_log_level)level, log, bl_str_of(l.text, (size_t)(l.at - l.text)));
     return 0;
 }
 

@@ -265,5 +265,6 @@ void bl_lua_ffi_raw_log(int level, const char *text, size_t len)
 {
     bl_log *log = bl_lua_log();
 
-    bl_log_write((bl_log_level)level, log, 0, "%.*s", (int)len, text);
+    if (bl_log_on(log, (bl_log_level)level))
+        bl_log_text((bl_log_level)level, log, bl_str_of(text, len));
 }

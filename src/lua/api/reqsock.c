@@ -17,6 +17,15 @@ static void body_ready(bl_request *r)
         bl_socket_readable(s);
 }
 
+static const char *body_error(const bl_request *r, int status)
+{
+    if (status == 408)
+        return "timeout";
+    if (status == 413)
+        return "body too large";
+    return r->conn && r->conn->error ? "client aborted" : "closed";
+}
+
 static bl_status fill_body(bl_socket *s)
 {
     int status = 0;
@@ -28,7 +37,7 @@ static bl_status fill_body(bl_socket *s)
         if (result == BL_AGAIN)
             return result;
         if (result == BL_ERROR) {
-            s->error = status == 408 ? "timeout" : status == 413 ? "body too large" : "closed";
+            s->error = body_error(s->request, status);
             return result;
         }
         s->eof = end;

@@ -1,8 +1,13 @@
 #include "lua/api/sleep.h"
 #include "lua/fault.h"
 
-static int over(bl_wait *w BL_UNUSED, lua_State *L BL_UNUSED)
+static int over(bl_wait *w, lua_State *L BL_UNUSED)
 {
+    const bl_request *r = BL_CONTAINER(w, bl_task, own)->run->request;
+
+    if (r)
+        bl_debug(r->log, "lua sleep timer expired: \"%.*s?%.*s\"", BL_STR_ARG(r->uri),
+                 BL_STR_ARG(r->args));
     return 0;
 }
 

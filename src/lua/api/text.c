@@ -98,6 +98,10 @@ size_t bl_lua_text_len(lua_State *L, int index, const char *name)
 
     if (type == LUA_TSTRING)
         return lua_objlen(L, index);
+    if (type == LUA_TUSERDATA && luaL_callmeta(L, index, "__tostring")) {
+        lua_replace(L, index);
+        type = lua_type(L, index);
+    }
     if (type == LUA_TFUNCTION || type == LUA_TTHREAD || type == LUA_TUSERDATA ||
         type > LUA_TTHREAD || (type == LUA_TLIGHTUSERDATA && lua_touserdata(L, index) != NULL))
         bad(L, index, name, lua_pushfstring(L, "%s %s", wanted, luaL_typename(L, index)));

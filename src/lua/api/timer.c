@@ -311,6 +311,24 @@ static int l_pending(lua_State *L)
     return 1;
 }
 
+/* Programs print what they take for the number 1. */
+static int l_tostring(lua_State *L)
+{
+    lua_pushliteral(L, "1");
+    return 1;
+}
+
+static int l_concat(lua_State *L)
+{
+    for (int i = 1; i <= 2; i++) {
+        if (luaL_callmeta(L, i, "__tostring"))
+            lua_replace(L, i);
+    }
+    lua_settop(L, 2);
+    lua_concat(L, 2);
+    return 1;
+}
+
 static void make_metatable(lua_State *L)
 {
     static const luaL_Reg methods[] = {
@@ -322,6 +340,10 @@ static void make_metatable(lua_State *L)
     lua_createtable(L, 0, 4);
     luaL_register(L, NULL, methods);
     lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, l_tostring);
+    lua_setfield(L, -2, "__tostring");
+    lua_pushcfunction(L, l_concat);
+    lua_setfield(L, -2, "__concat");
     lua_pop(L, 1);
 }
 

@@ -1,0 +1,3 @@
+--- ngx.exit is part of the server: programs that load this module have it already.
+
+return { version = require("resty.core.base").version }
