@@ -1,7 +1,7 @@
 /* Programs that a worker (or a single process) has started, until they have ended and been reaped.
- * SIGCHLD wakes the loop, and each program that still runs is asked for by its id: a few, and so the
- * children of others (os.execute, io.popen) stay theirs. Their ids can't be given to anybody else
- * before we have asked, so a signal never meets a stranger. */
+ * SIGCHLD wakes the loop, and each program that still runs is asked for by its id: a few, and so
+ * the children of others (os.execute, io.popen) stay theirs. Their ids can't be given to anybody
+ * else before we have asked, so a signal never meets a stranger. */
 #ifndef BL_PROCESS_PROGRAM_H
 #define BL_PROCESS_PROGRAM_H
 

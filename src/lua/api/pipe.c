@@ -334,11 +334,13 @@ static bl_pipe *new_pipe(lua_State *L)
     return p;
 }
 
+/* To the process's log, whose lines end with the reason. */
 static void say_failure(const bl_spawn *spawn)
 {
     if (spawn->failed)
-        bl_log_write(BL_LOG_ERR, bl_lua_log(), 0, "lua pipe child %s failed while executing %s (%d: %s)",
-                     spawn->failed, spawn->args[0], spawn->failure, strerror(spawn->failure));
+        bl_log_write(BL_LOG_ERR, &bl_log_process, 0,
+                     "lua pipe child %s failed while executing %s (%d: %s)", spawn->failed,
+                     spawn->args[0], spawn->failure, strerror(spawn->failure));
 }
 
 /* spawn(ARGS, ENVIRON, DIRECTORY, FLAGS, BUFFER SIZE, four timeouts), all checked by
@@ -353,8 +355,10 @@ static int l_spawn(lua_State *L)
     int flags = (int)luaL_checkinteger(L, 4);
     int64_t ms[] = {TIMEOUT_MS, TIMEOUT_MS, TIMEOUT_MS, TIMEOUT_MS};
 
-    if (!(bl_lua_now.phase & ~BL_LUA_INIT))
-        return luaL_error(L, "API disabled in the current context");
+    if (bl_lua_now.phase == BL_LUA_INIT) {
+        lua_pushliteral(L, "API disabled in the current context");
+        return lua_error(L);
+    }
     for (int i = 0; i < (int)BL_COUNTOF(ms); i++)
         read_timeout(L, i + 6, &ms[i], timeouts[i]);
     lua_settop(L, 5);
@@ -387,9 +391,12 @@ static int l_spawn(lua_State *L)
 void bl_lua_open_pipe(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        {"pid", l_pid},           {"wait", l_wait},
-        {"kill", l_kill},         {"shutdown", l_shutdown},
-        {"write", bl_pipe_l_write}, {"set_timeouts", l_set_timeouts},
+        {"pid", l_pid},
+        {"wait", l_wait},
+        {"kill", l_kill},
+        {"shutdown", l_shutdown},
+        {"write", bl_pipe_l_write},
+        {"set_timeouts", l_set_timeouts},
         {NULL, NULL},
     };
 

@@ -18,8 +18,7 @@
  * behind its end, until its end has been waited for; then the streams are "closed" (but for one
  * that a task is reading right now; and none if the program was started with `keep_output`).
  *
- * A descriptor is told to the loop when a call first meets EAGAIN: short conversations need no
- * epoll_ctl. */
+ * A descriptor is told to the loop when a task first reads from it, or finds the pipe full. */
 #ifndef BL_LUA_API_PIPE_H
 #define BL_LUA_API_PIPE_H
 

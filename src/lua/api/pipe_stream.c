@@ -157,6 +157,10 @@ static bl_status fill(bl_pipe_stream *s)
     size_t room = s->pipe->buffer_size;
     ssize_t n;
 
+    if (!s->io.added && !watch(s))
+        return BL_ERROR;
+    if (!s->io.readable)
+        return BL_AGAIN;
     if (s->at) { /* what is left of an earlier read is less than one buffer, mostly */
         memmove(b->p, b->p + s->at, have(s));
         b->len -= s->at;
@@ -170,8 +174,10 @@ static bl_status fill(bl_pipe_stream *s)
     while (n < 0 && errno == EINTR);
     if (n > 0) {
         b->len += (size_t)n;
+        s->io.readable = (size_t)n == room || s->io.hup;
         return BL_OK;
     }
+    s->io.readable = false;
     return n < 0 && errno == EAGAIN ? BL_AGAIN : BL_ERROR;
 }
 
@@ -195,8 +201,6 @@ static int step(bl_pipe_stream *s, lua_State *L)
         if (take(s, L))
             return 1;
         bl_status status = fill(s);
-        if (status == BL_AGAIN && !s->io.added && !watch(s))
-            status = BL_ERROR;
         if (status == BL_AGAIN)
             return -1;
         if (status == BL_ERROR) {
@@ -290,10 +294,14 @@ READ_METHODS(stdout, BL_PIPE_STDOUT)
 READ_METHODS(stderr, BL_PIPE_STDERR)
 
 const luaL_Reg bl_pipe_read_methods[] = {
-    {"stdout_read_all", l_stdout_read_all},     {"stdout_read_line", l_stdout_read_line},
-    {"stdout_read_bytes", l_stdout_read_bytes}, {"stdout_read_any", l_stdout_read_any},
-    {"stderr_read_all", l_stderr_read_all},     {"stderr_read_line", l_stderr_read_line},
-    {"stderr_read_bytes", l_stderr_read_bytes}, {"stderr_read_any", l_stderr_read_any},
+    {"stdout_read_all", l_stdout_read_all},
+    {"stdout_read_line", l_stdout_read_line},
+    {"stdout_read_bytes", l_stdout_read_bytes},
+    {"stdout_read_any", l_stdout_read_any},
+    {"stderr_read_all", l_stderr_read_all},
+    {"stderr_read_line", l_stderr_read_line},
+    {"stderr_read_bytes", l_stderr_read_bytes},
+    {"stderr_read_any", l_stderr_read_any},
     {NULL, NULL},
 };
 
