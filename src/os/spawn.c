@@ -7,6 +7,10 @@
 #include <signal.h>
 #include <unistd.h>
 
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
+
 extern char **environ;
 
 /* ------------------------------------------------------------- in the child */
@@ -42,6 +46,9 @@ static const char *become(const bl_spawn *s)
 {
     reset_signals();
     bl_affinity_reset();
+#ifdef __linux__
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+#endif
     if (s->group)
         setpgid(0, 0);
     if (!take_descriptors(s))

@@ -81,3 +81,9 @@ void bl_program_drop(bl_program *program)
     bl_program_signal(program, SIGKILL);
     program->on_end = NULL;
 }
+
+void bl_program_end(void)
+{
+    BL_LIST_EACH (it, &running)
+        bl_program_signal(BL_CONTAINER(it, bl_program, link), SIGKILL);
+}

@@ -26,5 +26,7 @@ bl_program *bl_program_start(bl_spawn *s);
 int bl_program_signal(const bl_program *program, int number);
 /* Its owner goes: it is killed if it has not ended, and freed once it has. */
 void bl_program_drop(bl_program *program);
+/* The process ends: so do all that still run. */
+void bl_program_end(void);
 
 #endif
