@@ -46,20 +46,6 @@ void bl_pipe_stream_close(bl_pipe_stream *s)
     s->over = true;
 }
 
-void bl_pipe_stream_shut(bl_pipe_stream *s)
-{
-    if (!bl_wait_armed(&s->wait)) {
-        bl_pipe_stream_close(s);
-        return;
-    }
-    lua_State *to = bl_wait_stack(&s->wait);
-    bl_wait mine = s->wait;
-    s->wait.task = NULL; /* for a moment: the streams of those who wait are not closed */
-    bl_pipe_stream_close(s);
-    s->wait = mine;
-    bl_pipe_done(s->pipe, &s->wait, bl_pipe_fail(to, "aborted"));
-}
-
 /* ------------------------------------------------------------- waiting */
 
 static int timed_out(bl_wait *w, lua_State *L);
@@ -224,11 +210,11 @@ static void on_read(bl_io *io)
         return;
     }
     bl_pipe *p = s->pipe;
-    bl_wait mine = s->wait;
-    s->wait.task = NULL;
+    bl_task *task = s->wait.task;
+    s->wait.task = NULL; /* for a moment: the streams of those who wait are not closed */
     if (s->over)
         bl_pipe_stream_close(s);
-    s->wait = mine;
+    s->wait.task = task;
     bl_pipe_done(p, &s->wait, count);
 }
 
@@ -388,20 +374,43 @@ int bl_pipe_l_write(lua_State *L)
     return status == BL_AGAIN ? suspend(s, L, "write") : written(s, L, status);
 }
 
-/* ------------------------------------------------------------- the end of patience */
+/* ------------------------------------------------------------- given up */
+
+/* Results of a call that is given up; what it had is its, too. */
+static int push_failure(bl_pipe_stream *s, lua_State *L, const char *error)
+{
+    bl_pipe_fail(L, error);
+    if (number_of(s) == BL_PIPE_STDIN) {
+        bl_socket_bytes_free(&s->bytes);
+        s->at = 0;
+        return 2;
+    }
+    if (s->want == BL_WANT_ANY)
+        return 2;
+    push(s, L, have(s), 0);
+    return 3;
+}
 
 static int timed_out(bl_wait *w, lua_State *L)
 {
     bl_pipe_stream *s = BL_CONTAINER(w, bl_pipe_stream, wait);
-    int count = bl_pipe_fail(L, "timeout");
+    int count = push_failure(s, L, "timeout");
 
-    if (number_of(s) == BL_PIPE_STDIN) {
-        bl_socket_bytes_free(&s->bytes);
-        s->at = 0;
-    } else if (s->want != BL_WANT_ANY) {
-        push(s, L, have(s), 0);
-        count++;
-    }
     bl_pipe_left(s->pipe);
     return count;
+}
+
+void bl_pipe_stream_shut(bl_pipe_stream *s)
+{
+    bl_wait mine = s->wait;
+
+    if (!bl_wait_armed(&mine)) {
+        bl_pipe_stream_close(s);
+        return;
+    }
+    int count = push_failure(s, bl_wait_stack(&mine), "aborted");
+    s->wait.task = NULL; /* for a moment: the streams of those who wait are not closed */
+    bl_pipe_stream_close(s);
+    s->wait.task = mine.task;
+    bl_pipe_done(s->pipe, &s->wait, count);
 }
