@@ -125,7 +125,8 @@ local none = {}
 -- `wait`, too).
 ---@param args table|string program and arguments; a string is run by the shell
 ---@param opts table?
----@return table? proc, string? err
+---@return table? proc
+---@return string? err
 function _M.spawn(args, opts)
     opts = opts or none
     if type(opts) ~= "table" then

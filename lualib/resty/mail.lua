@@ -45,7 +45,8 @@ end
 
 --- Says where mail goes and how. Nothing is connected yet.
 ---@param options table? host ("localhost"), port (25), starttls, ssl, ssl_verify, ssl_host (the name that the certificate must have; `host`), username, password, auth_type ("plain" or "login"), domain ("localhost.localdomain"), timeout_connect, timeout_send, timeout_read (milliseconds)
----@return table? mailer, string? err
+---@return table? mailer
+---@return string? err
 function _M.new(options)
     options = options or {}
     local wants_auth = options.username or options.password or options.auth_type
@@ -275,7 +276,8 @@ end
 
 --- Sends a message to all of its recipients, or to none.
 ---@param data table from, reply_to, to, cc, bcc (addresses: "a@example.com" or "Name <a@example.com>"), subject, text, html, headers (names and values), attachments (of filename, content_type, content, disposition, content_id)
----@return boolean ok, string? err
+---@return boolean ok
+---@return string? err
 function _M:send(data)
     local msg, err = message.new(data, self.domain)
     if not msg then

@@ -76,7 +76,8 @@ end
 --- Starts a program. The object's methods wait, each at most `timeout`.
 ---@param args table|string program and arguments, or a line for the shell
 ---@param opts table? directory, env, merge_stderr, timeout
----@return resty.process? p, string? err
+---@return resty.process? p
+---@return string? err
 function _M.start(args, opts)
     opts = opts or {}
     local proc, err = spawn_program(args, opts, opts.timeout)
@@ -88,13 +89,15 @@ end
 
 --- Writes to its standard input.
 ---@param data string|number|table
----@return integer? bytes, string? err "closed": it does not read any more
+---@return integer? bytes
+---@return string? err "closed": it does not read any more
 function process:write(data)
     return self.proc:write(data)
 end
 
 --- Ends its standard input.
----@return boolean? ok, string? err
+---@return boolean? ok
+---@return string? err
 function process:close()
     return self.proc:shutdown("stdin")
 end
@@ -119,14 +122,18 @@ end
 
 --- Reads from its standard output.
 ---@param what number|string|nil so many bytes; "l": a line without its line break (as without an argument; the last one need not have one); "a": up to the end; "any": what comes next
----@return string? data, string? err, string? partial what came before the error
+---@return string? data
+---@return string? err
+---@return string? partial what came before the error
 function process:read(what)
     return read(self, "stdout", what)
 end
 
 --- Reads from its standard error.
 ---@param what number|string|nil as `read` has it
----@return string? data, string? err, string? partial
+---@return string? data
+---@return string? err
+---@return string? partial
 function process:read_error(what)
     return read(self, "stderr", what)
 end
@@ -168,7 +175,8 @@ end
 
 --- Sends a signal to it and all that it has started.
 ---@param signal string|integer? "TERM"
----@return boolean? ok, string? err "exited"
+---@return boolean? ok
+---@return string? err "exited"
 function process:kill(signal)
     local number = signum(signal or "TERM")
     if not number then

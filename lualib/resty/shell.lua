@@ -70,7 +70,11 @@ end
 ---@param stdin string|table|nil what it reads; without it, its standard input is empty
 ---@param timeout number? milliseconds that each reading, writing, and waiting may take; 10000
 ---@param max_size integer? bytes of each of stdout and stderr; 131072
----@return boolean? ok, string? stdout, string? stderr, string reason, integer? status
+---@return boolean? ok
+---@return string? stdout
+---@return string? stderr
+---@return string reason
+---@return integer? status
 function _M.run(cmd, stdin, timeout, max_size)
     timeout = timeout or 10000
     max_size = max_size or 131072

@@ -49,7 +49,8 @@ end
 --- Sends a signal.
 ---@param pid integer of the process; below zero: all of a process group
 ---@param signal string|integer name or number
----@return boolean? ok, string? err
+---@return boolean? ok
+---@return string? err
 function _M.kill(pid, signal)
     if type(pid) ~= "number" or pid ~= floor(pid) then
         error("bad pid argument: integer expected, got " .. type(pid), 2)

@@ -249,7 +249,8 @@ end
 --- Takes a message's parts, as `resty.mail` has them.
 ---@param data table? from, reply_to, to, cc, bcc, subject, text, html, headers, attachments
 ---@param domain string? for the Message-ID, when `from` has none
----@return table? message, string? err "invalid …"
+---@return table? message
+---@return string? err "invalid …"
 function _M.new(data, domain)
     data = data or {}
     local err = check(data)
@@ -269,13 +270,13 @@ function _M.new(data, domain)
     return setmetatable(self, mt)
 end
 
----@return string? address of the sender
+---@return string? address the sender's
 function _M:get_from_address()
     local from = self.lists.from
     return from and from[1][1]
 end
 
----@return table addresses of to, cc and bcc, each once
+---@return table addresses those of to, cc and bcc, each once
 function _M:get_recipient_addresses()
     local addresses, seen = {}, {}
     for _, name in ipairs({ "to", "cc", "bcc" }) do
