@@ -50,7 +50,19 @@ void bl_affinity_nth(const cpu_set_t *among, int index, cpu_set_t *set)
     }
 }
 
+static cpu_set_t at_start;
+static bool was_set;
+
 bool bl_affinity_set(const cpu_set_t *set)
 {
+    if (!was_set)
+        bl_affinity_allowed(&at_start);
+    was_set = true;
     return sched_setaffinity(0, sizeof *set, set) == 0;
+}
+
+void bl_affinity_reset(void)
+{
+    if (was_set)
+        sched_setaffinity(0, sizeof at_start, &at_start);
 }

@@ -22,4 +22,8 @@ void bl_affinity_allowed(cpu_set_t *set);
 /* False: errno. */
 bool bl_affinity_set(const cpu_set_t *set);
 
+/* Back to what the process was started with, if it has been set since. No more than system calls.
+ */
+void bl_affinity_reset(void);
+
 #endif

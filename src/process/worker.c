@@ -7,6 +7,7 @@
 #include "os/title.h"
 #include "process/core.h"
 #include "process/process.h"
+#include "process/program.h"
 #include "process/stats.h"
 
 #include <errno.h>
@@ -155,6 +156,7 @@ void bl_worker_stop(bl_generation *g)
 {
     bl_timer_stop(&shutdown_timer);
     bl_generation_stop_worker(g);
+    bl_program_end();
     bl_loop_close();
 }
 

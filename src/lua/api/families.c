@@ -9,6 +9,7 @@
 #include "lua/api/log.h"
 #include "lua/api/misc.h"
 #include "lua/api/output.h"
+#include "lua/api/pipe.h"
 #include "lua/api/regex.h"
 #include "lua/api/shdict.h"
 #include "lua/api/request.h"
@@ -41,6 +42,7 @@ const bl_lua_family bl_lua_families[] = {
     {"re", bl_lua_open_regex},
     {"shdict", bl_lua_open_shdict},
     {"events", bl_lua_open_events},
+    {"pipe", bl_lua_open_pipe},
     {"stats", bl_lua_open_stats},
     {NULL, NULL},
 };
