@@ -316,9 +316,6 @@ local function connect_socket(self, opts, user)
         return self.sock:connect(host, port, pool)
     end
     local path = opts.path
-    if not path then
-        return nil, 'neither "host" nor "path" options are specified'
-    end
     pool.pool = pool.pool or pool_name(opts, user, opts.database, path)
     return self.sock:connect(sub(path, 1, 5) == "unix:" and path or "unix:" .. path, pool)
 end
@@ -467,6 +464,9 @@ function _M.connect(self, opts)
     local user = opts.user or ""
     if find(user, "\0", 1, true) or find(opts.database or "", "\0", 1, true) then
         return nil, "bad user or database name"
+    end
+    if not opts.host and not opts.path then
+        return nil, 'neither "host" nor "path" options are specified'
     end
     self.state = nil
     self.max_packet_size = opts.max_packet_size or DEFAULT_MAX_PACKET
