@@ -46,19 +46,18 @@ local auth = require "resty.mysql.auth"
 local binary = require "resty.mysql.binary"
 local protocol = require "resty.mysql.protocol"
 local sql_reader = require "resty.sql_reader"
+local statement = require "resty.mysql.statement"
 
 local band = bit.band
 local byte = string.byte
 local char = string.char
 local concat = table.concat
-local execute = binary.execute
 local find = string.find
 local le24 = protocol.le24
 local new_table = require "table.new"
 local need = sql_reader.need
 local next = next
 local pairs = pairs
-local select = select
 local setmetatable = setmetatable
 local sub = string.sub
 local tcp = ngx.socket.tcp
@@ -721,18 +720,6 @@ end
 
 -- Prepared statements ---------------------------------------------------------------------------
 
----@class resty.mysql.statement
----@field id integer the server's number of it
----@field columns integer how many the result has
----@field parameters integer how many question marks there are
-local statement = {}
-local statement_mt = {
-    __index = statement,
-    __tostring = function(self)
-        return tostring(self.id)
-    end,
-}
-
 --- Prepares a statement for this connection. It is closed at the latest by set_keepalive.
 ---@param query string with ? for each parameter
 ---@return resty.mysql.statement? stmt
@@ -765,51 +752,29 @@ function _M.prepare(self, query)
     end
     self.state = CONNECTED
     self.statements[id] = true
-    return setmetatable({ db = self, id = id, columns = columns, parameters = parameters }, statement_mt)
+    return statement.new(self, id, columns, parameters)
 end
 
---- Executes the statement. Parameters are strings, numbers, booleans, 64-bit integers (12LL), and
---- nil or ngx.null for NULL; what is missing at the end is NULL.
----@param ... any
----@return table[]|resty.mysql.result|nil res as of read_result
----@return string? err "again": db:read_result() has another one
----@return integer? errcode
----@return string? sqlstate
-function statement.execute(self, ...)
-    local db = self.db
-    if not db.statements[self.id] then
-        return nil, "the statement is closed"
-    elseif select("#", ...) > self.parameters then
-        return nil, "too many parameters: " .. select("#", ...)
-    end
-    local payload, err = execute(self.id, self.parameters, { ... })
-    if not payload then
-        return nil, err
-    end
-    local bytes
-    bytes, err = send_command(db, payload, "")
+-- Executes a prepared statement, for resty.mysql.statement: its payload.
+function _M._execute(self, payload)
+    local bytes, err = send_command(self, payload, "")
     if not bytes then
         return nil, "failed to send query: " .. err
     end
-    db.row = binary.row
-    return db:read_result()
+    self.row = binary.row
+    return self:read_result()
 end
 
---- Closes the statement, so that the server forgets it.
----@return boolean? ok
----@return string? err
-function statement.close(self)
-    local db = self.db
-    if not db.statements[self.id] then
-        return nil, "the statement is closed"
-    elseif db.state ~= CONNECTED then
-        return nil, "cannot send query in the current context: " .. tostring(db.state)
+-- Has the server forget a statement; it does not answer.
+function _M._close_statement(self, id)
+    if self.state ~= CONNECTED then
+        return nil, "cannot send query in the current context: " .. tostring(self.state)
     end
-    db.statements[self.id] = nil
-    db.packet_no = -1
-    local bytes, err = send_packet(db, COM_STMT_CLOSE, protocol.le32(self.id))
+    self.statements[id] = nil
+    self.packet_no = -1
+    local bytes, err = send_packet(self, COM_STMT_CLOSE, protocol.le32(id))
     if not bytes then
-        return broken(db, err)
+        return broken(self, err)
     end
     return true
 end

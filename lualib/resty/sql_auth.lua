@@ -7,46 +7,28 @@
 local ffi = require "ffi"
 
 local C = ffi.C
-local bit = require "bit"
 local bxor = bit.bxor
 local byte = string.byte
 local char = string.char
 local concat = table.concat
+local crypto = require "resty.openssl.crypto"
 local ffi_gc = ffi.gc
 local ffi_new = ffi.new
 local ffi_string = ffi.string
 local format = string.format
 local gsub = string.gsub
 
--- Opaque types of OpenSSL; void serves, so that other declarations of them are no conflict.
-ffi.cdef [[
-const void *EVP_get_digestbyname(const char *name);
-const char *EVP_MD_get0_name(const void *md);
+crypto.declare [[
 int EVP_Digest(const void *data, size_t count, unsigned char *md, unsigned int *size,
     const void *type, void *engine);
 unsigned char *HMAC(const void *evp_md, const void *key, int key_len, const unsigned char *d, size_t n,
     unsigned char *md, unsigned int *md_len);
 int PKCS5_PBKDF2_HMAC(const char *pass, int passlen, const unsigned char *salt, int saltlen, int iter,
     const void *digest, int keylen, unsigned char *out);
-int RAND_bytes(unsigned char *buf, int num);
-void ERR_clear_error(void);
-
-void *BIO_new_mem_buf(const void *buf, int len);
-int BIO_free(void *bio);
 void *PEM_read_bio_PUBKEY(void *bio, void **key, void *callback, void *u);
-void EVP_PKEY_free(void *key);
-void *EVP_PKEY_CTX_new(void *key, void *engine);
-void EVP_PKEY_CTX_free(void *ctx);
-int EVP_PKEY_encrypt_init(void *ctx);
 int EVP_PKEY_CTX_set_rsa_padding(void *ctx, int pad);
-int EVP_PKEY_encrypt(void *ctx, unsigned char *out, size_t *outlen, const unsigned char *in, size_t inlen);
-
 void *SSL_get1_peer_certificate(const void *ssl);
-void X509_free(void *cert);
-int X509_get_signature_nid(const void *cert);
 int OBJ_find_sigid_algs(int signid, int *digest, int *pkey);
-const char *OBJ_nid2sn(int nid);
-int X509_digest(const void *cert, const void *type, unsigned char *md, unsigned int *len);
 ]]
 
 local RSA_PKCS1_OAEP_PADDING = 4
@@ -59,9 +41,9 @@ local _M = {}
 -- Digests ---------------------------------------------------------------------------------------
 
 local function digest_function(name)
-    local kind = C.EVP_get_digestbyname(name)
+    local kind = C.bl_EVP_get_digestbyname(name)
     return function(text)
-        C.EVP_Digest(text, #text, out, out_len, kind, nil)
+        C.bl_EVP_Digest(text, #text, out, out_len, kind, nil)
         return ffi_string(out, out_len[0])
     end
 end
@@ -80,17 +62,17 @@ function _M.md5_hex(text)
     return (gsub(md5(text), ".", hex_of))
 end
 
-local sha256_kind = C.EVP_get_digestbyname("SHA256")
+local sha256_kind = C.bl_EVP_get_digestbyname("SHA256")
 
 function _M.hmac_sha256(key, text)
-    C.HMAC(sha256_kind, key, #key, text, #text, out, out_len)
+    C.bl_HMAC(sha256_kind, key, #key, text, #text, out, out_len)
     return ffi_string(out, out_len[0])
 end
 
 -- Takes the CPU for some 0.3 microseconds an iteration: the caller limits them.
 function _M.pbkdf2_sha256(password, salt, iterations)
-    if C.PKCS5_PBKDF2_HMAC(password, #password, salt, #salt, iterations, sha256_kind, 32, out) ~= 1 then
-        C.ERR_clear_error()
+    if C.bl_PKCS5_PBKDF2_HMAC(password, #password, salt, #salt, iterations, sha256_kind, 32, out) ~= 1 then
+        C.bl_ERR_clear_error()
         return nil, "key derivation failed"
     end
     return ffi_string(out, 32)
@@ -98,8 +80,8 @@ end
 
 function _M.random(count)
     local bytes = ffi_new("unsigned char[?]", count)
-    if C.RAND_bytes(bytes, count) ~= 1 then
-        C.ERR_clear_error()
+    if C.bl_RAND_bytes(bytes, count) ~= 1 then
+        C.bl_ERR_clear_error()
         return nil, "no random bytes"
     end
     return ffi_string(bytes, count)
@@ -118,14 +100,14 @@ end
 
 local function encrypt(ctx, text)
     local size = ffi_new("size_t[1]")
-    if C.EVP_PKEY_encrypt_init(ctx) ~= 1
-        or C.EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_OAEP_PADDING) ~= 1
-        or C.EVP_PKEY_encrypt(ctx, nil, size, text, #text) ~= 1
+    if C.bl_EVP_PKEY_encrypt_init(ctx) ~= 1
+        or C.bl_EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_OAEP_PADDING) ~= 1
+        or C.bl_EVP_PKEY_encrypt(ctx, nil, size, text, #text) ~= 1
     then
         return nil
     end
     local bytes = ffi_new("unsigned char[?]", size[0])
-    if C.EVP_PKEY_encrypt(ctx, bytes, size, text, #text) ~= 1 then
+    if C.bl_EVP_PKEY_encrypt(ctx, bytes, size, text, #text) ~= 1 then
         return nil
     end
     return ffi_string(bytes, size[0])
@@ -133,19 +115,19 @@ end
 
 -- Encrypts with a public key in PEM: RSA with OAEP padding (SHA-1).
 function _M.rsa_oaep(pem, text)
-    local bio = C.BIO_new_mem_buf(pem, #pem)
-    local key = bio ~= nil and C.PEM_read_bio_PUBKEY(bio, nil, nil, nil) or nil
+    local bio = C.bl_BIO_new_mem_buf(pem, #pem)
+    local key = bio ~= nil and C.bl_PEM_read_bio_PUBKEY(bio, nil, nil, nil) or nil
     if bio ~= nil then
-        C.BIO_free(bio)
+        C.bl_BIO_free(bio)
     end
     if key == nil then
-        C.ERR_clear_error()
+        C.bl_ERR_clear_error()
         return nil, "bad public key"
     end
-    local ctx = ffi_gc(C.EVP_PKEY_CTX_new(ffi_gc(key, C.EVP_PKEY_free), nil), C.EVP_PKEY_CTX_free)
+    local ctx = ffi_gc(C.bl_EVP_PKEY_CTX_new(ffi_gc(key, C.bl_EVP_PKEY_free), nil), C.bl_EVP_PKEY_CTX_free)
     local encrypted = ctx ~= nil and encrypt(ctx, text)
     if not encrypted then
-        C.ERR_clear_error()
+        C.bl_ERR_clear_error()
         return nil, "encryption with the public key failed"
     end
     return encrypted
@@ -156,21 +138,21 @@ end
 -- The hash that binds a login to the server's certificate: RFC 5929, 4.1 (tls-server-end-point).
 -- `ssl` is what getsslpointer() of a socket gives.
 function _M.server_end_point(ssl)
-    local cert = C.SSL_get1_peer_certificate(ssl)
+    local cert = C.bl_SSL_get1_peer_certificate(ssl)
     if cert == nil then
         return nil, "no certificate"
     end
-    cert = ffi_gc(cert, C.X509_free)
+    cert = ffi_gc(cert, C.bl_X509_free)
     local digest = ffi_new("int[1]")
-    if C.OBJ_find_sigid_algs(C.X509_get_signature_nid(cert), digest, nil) ~= 1 or digest[0] == 0 then
+    if C.bl_OBJ_find_sigid_algs(C.bl_X509_get_signature_nid(cert), digest, nil) ~= 1 or digest[0] == 0 then
         return nil, "certificate without a hash"
     end
-    local name = ffi_string(C.OBJ_nid2sn(digest[0]))
+    local name = ffi_string(C.bl_OBJ_nid2sn(digest[0]))
     if name == "MD5" or name == "SHA1" then
         name = "SHA256"
     end
-    local kind = C.EVP_get_digestbyname(name)
-    if kind == nil or C.X509_digest(cert, kind, out, out_len) ~= 1 then
+    local kind = C.bl_EVP_get_digestbyname(name)
+    if kind == nil or C.bl_X509_digest(cert, kind, out, out_len) ~= 1 then
         return nil, "hash of the certificate failed"
     end
     return ffi_string(out, out_len[0])

@@ -18,18 +18,16 @@ local band = bit.band
 local bor = bit.bor
 local byte = string.byte
 local char = string.char
+local crypto = require "resty.openssl.crypto"
 local ffi_gc = ffi.gc
 local ffi_new = ffi.new
 local ffi_string = ffi.string
 local sha512 = sql_auth.sha512
 local sub = string.sub
 
-ffi.cdef [[
-void *BN_new(void);
-void BN_clear_free(void *a);
+crypto.declare [[
 void *BN_CTX_new(void);
 void BN_CTX_free(void *ctx);
-int BN_dec2bn(void **a, const char *str);
 void *BN_lebin2bn(const unsigned char *s, int len, void *ret);
 int BN_bn2lebinpad(const void *a, unsigned char *to, int tolen);
 int BN_is_bit_set(const void *a, int n);
@@ -39,7 +37,6 @@ int BN_mod_mul(void *r, const void *a, const void *b, const void *m, void *ctx);
 void *BN_mod_inverse(void *r, const void *a, const void *n, void *ctx);
 void *BN_mod_sqrt(void *r, const void *a, const void *n, void *ctx);
 int BN_nnmod(void *r, const void *a, const void *m, void *ctx);
-
 void *EC_GROUP_new_curve_GFp(const void *p, const void *a, const void *b, void *ctx);
 void EC_GROUP_free(void *group);
 int EC_GROUP_set_generator(void *group, const void *generator, const void *order, const void *cofactor);
@@ -60,47 +57,47 @@ local _M = {}
 local curve
 
 local function number()
-    return ffi_gc(C.BN_new(), C.BN_clear_free)
+    return ffi_gc(C.bl_BN_new(), C.bl_BN_clear_free)
 end
 
 local function decimal(text)
     local at = ffi_new("void *[1]")
-    C.BN_dec2bn(at, text)
-    return ffi_gc(at[0], C.BN_clear_free)
+    C.bl_BN_dec2bn(at, text)
+    return ffi_gc(at[0], C.bl_BN_clear_free)
 end
 
 local function little_endian(bytes)
-    return ffi_gc(C.BN_lebin2bn(bytes, #bytes, nil), C.BN_clear_free)
+    return ffi_gc(C.bl_BN_lebin2bn(bytes, #bytes, nil), C.bl_BN_clear_free)
 end
 
 -- Arithmetic modulo `m`, each into a number of its own.
 local function add(a, b, m)
     local r = number()
-    C.BN_mod_add(r, a, b, m, curve.ctx)
+    C.bl_BN_mod_add(r, a, b, m, curve.ctx)
     return r
 end
 
 local function subtract(a, b, m)
     local r = number()
-    C.BN_mod_sub(r, a, b, m, curve.ctx)
+    C.bl_BN_mod_sub(r, a, b, m, curve.ctx)
     return r
 end
 
 local function multiply(a, b, m)
     local r = number()
-    C.BN_mod_mul(r, a, b, m, curve.ctx)
+    C.bl_BN_mod_mul(r, a, b, m, curve.ctx)
     return r
 end
 
 local function divide(a, b, m)
     local r = number()
-    C.BN_mod_inverse(r, b, m, curve.ctx)
+    C.bl_BN_mod_inverse(r, b, m, curve.ctx)
     return multiply(a, r, m)
 end
 
 local function reduce(a, m)
     local r = number()
-    C.BN_nnmod(r, a, m, curve.ctx)
+    C.bl_BN_nnmod(r, a, m, curve.ctx)
     return r
 end
 
@@ -113,24 +110,24 @@ local function set_up_group(p)
     local b = multiply(multiply(third, third, p), third, p)
     b = subtract(add(b, b, p), third, p)
     curve.third = third
-    curve.group = ffi_gc(C.EC_GROUP_new_curve_GFp(p, a, b, curve.ctx), C.EC_GROUP_free)
+    curve.group = ffi_gc(C.bl_EC_GROUP_new_curve_GFp(p, a, b, curve.ctx), C.bl_EC_GROUP_free)
     local u = decimal("9")
     local v = divide(multiply(curve.root, u, p), decimal(BASE_X), p)
-    local base = ffi_gc(C.EC_POINT_new(curve.group), C.EC_POINT_free)
-    return C.EC_POINT_set_affine_coordinates(curve.group, base, add(u, third, p), v, curve.ctx) == 1
-        and C.EC_GROUP_set_generator(curve.group, base, curve.order, decimal("8")) == 1
+    local base = ffi_gc(C.bl_EC_POINT_new(curve.group), C.bl_EC_POINT_free)
+    return C.bl_EC_POINT_set_affine_coordinates(curve.group, base, add(u, third, p), v, curve.ctx) == 1
+        and C.bl_EC_GROUP_set_generator(curve.group, base, curve.order, decimal("8")) == 1
 end
 
 local function set_up()
     curve = {
-        ctx = ffi_gc(C.BN_CTX_new(), C.BN_CTX_free),
+        ctx = ffi_gc(C.bl_BN_CTX_new(), C.bl_BN_CTX_free),
         one = decimal("1"),
         order = decimal(ORDER),
         prime = decimal(PRIME),
         root = number(),
     }
     local p = curve.prime
-    C.BN_mod_sqrt(curve.root, subtract(p, decimal("486664"), p), p, curve.ctx)
+    C.bl_BN_mod_sqrt(curve.root, subtract(p, decimal("486664"), p), p, curve.ctx)
     if not set_up_group(p) then
         C.ERR_clear_error()
         curve = nil
@@ -142,10 +139,10 @@ end
 -- The encoding (RFC 8032, 5.1.2) of the base point times a scalar.
 local function times_base(scalar)
     local group, p = curve.group, curve.prime
-    local point = ffi_gc(C.EC_POINT_new(group), C.EC_POINT_free)
+    local point = ffi_gc(C.bl_EC_POINT_new(group), C.bl_EC_POINT_free)
     local u, v = number(), number()
-    if C.EC_POINT_mul(group, point, scalar, nil, nil, curve.ctx) ~= 1
-        or C.EC_POINT_get_affine_coordinates(group, point, u, v, curve.ctx) ~= 1
+    if C.bl_EC_POINT_mul(group, point, scalar, nil, nil, curve.ctx) ~= 1
+        or C.bl_EC_POINT_get_affine_coordinates(group, point, u, v, curve.ctx) ~= 1
     then
         C.ERR_clear_error()
         return nil
@@ -154,8 +151,8 @@ local function times_base(scalar)
     local x = divide(multiply(curve.root, u, p), v, p)
     local y = divide(subtract(u, curve.one, p), add(u, curve.one, p), p)
     local bytes = ffi_new("unsigned char[32]")
-    C.BN_bn2lebinpad(y, bytes, 32)
-    if C.BN_is_bit_set(x, 0) == 1 then
+    C.bl_BN_bn2lebinpad(y, bytes, 32)
+    if C.bl_BN_is_bit_set(x, 0) == 1 then
         bytes[31] = bor(bytes[31], 128)
     end
     return ffi_string(bytes, 32)
@@ -179,7 +176,7 @@ function _M.sign(password, message)
     local challenge = reduce(little_endian(sha512(commitment .. public .. message)), order)
     local s = add(multiply(challenge, secret, order), nonce, order)
     local bytes = ffi_new("unsigned char[32]")
-    C.BN_bn2lebinpad(s, bytes, 32)
+    C.bl_BN_bn2lebinpad(s, bytes, 32)
     return commitment .. ffi_string(bytes, 32)
 end
 
