@@ -225,13 +225,20 @@ const char *X509_verify_cert_error_string(long code);
 ffi.cdef [[
 typedef struct bl_ossl_param bl_ossl_param;
 ]]
-ffi.cdef((gsub(DECLARATIONS, "([%w_]+)(%([^;]*%));", 'bl_%1%2 __asm__("%1");')))
+
+local function declare(functions)
+    ffi.cdef((gsub(functions, "([%w_]+)(%([^;]*%));", 'bl_%1%2 __asm__("%1");')))
+end
+
+declare(DECLARATIONS)
 
 local ERROR_ROOM = 256
 local error_text = ffi_new("char[?]", ERROR_ROOM)
 local BIO_CTRL_INFO = 3
 
 local _M = {
+    -- Declares more of OpenSSL's functions, under such names.
+    declare = declare,
     size = ffi_new("size_t[1]"),
     int = ffi_new("int[1]"),
     uint = ffi_new("unsigned int[1]"),

@@ -1,0 +1,3 @@
+--- pgmoon: resty.postgres under the name that programs know.
+
+return require "resty.postgres"

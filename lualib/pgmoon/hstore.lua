@@ -1,0 +1,3 @@
+-- pgmoon.hstore: resty.postgres.hstore under the name that programs know.
+
+return require "resty.postgres.hstore"

@@ -1,0 +1,3 @@
+-- pgmoon.init: resty.postgres under another name that programs know.
+
+return require "resty.postgres"

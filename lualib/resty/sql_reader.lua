@@ -1,0 +1,64 @@
+-- resty.sql_reader: the bytes that come from a database server, as they are needed by a parser that
+-- goes over a string by positions. Private: for resty.mysql and resty.postgres.
+--
+--     data   |.......consumed.......|pos ............. not yet consumed ...........|
+--
+-- A packet that lies in `data` is parsed where it is. Only when one is not complete the rest of the
+-- bytes is put together with what the socket has: whatever there is, or, for a long packet, the
+-- missing part at once. So a small reply costs one call of the socket, and a long result one for
+-- every buffer full, however many packets it has.
+
+local sub = string.sub
+
+-- At most so many bytes at a time.
+local CHUNK = 65536
+
+-- What is missing of a packet is asked for by its size from here on.
+local LONG = 8192
+
+local _M = {}
+
+---@class resty.sql_reader
+---@field sock table
+---@field data string
+---@field pos integer
+local mt = { __index = _M }
+
+-- A reader of what a socket receives from now on.
+function _M.new(sock)
+    return setmetatable({ sock = sock, data = "", pos = 1 }, mt)
+end
+
+-- Forgets what is not consumed: the socket is another's, or the same behind TLS.
+function _M.reset(self)
+    self.data, self.pos = "", 1
+end
+
+-- How many bytes are there that nobody has asked for.
+function _M.pending(self)
+    return #self.data - self.pos + 1
+end
+
+-- Reads until so many bytes are there from pos on. True, or nil and an error.
+function _M.need(self, count)
+    local sock = self.sock
+    local data = sub(self.data, self.pos)
+    while #data < count do
+        local missing = count - #data
+        local piece, err
+        if missing >= LONG then
+            piece, err = sock:receive(missing)
+        else
+            piece, err = sock:receiveany(CHUNK)
+        end
+        if not piece then
+            self.data, self.pos = data, 1
+            return nil, err
+        end
+        data = data == "" and piece or data .. piece
+    end
+    self.data, self.pos = data, 1
+    return true
+end
+
+return _M
