@@ -31,13 +31,14 @@
 --
 -- An object belongs to the request that made it: do not keep it in a module's variable.
 
+local reader = require "bulan.reader"
 local reply = require "resty.redis.reply"
 local request = require "resty.redis.request"
 
 local encode = request.encode
 local encode_list = request.encode_list
 local error = error
-local has_rest = reply.has_rest
+local has_rest = reader.has_rest
 local insert = table.insert
 local ipairs = ipairs
 local lower = string.lower
@@ -47,7 +48,7 @@ local pairs = pairs
 local read = reply.read
 local read_again = reply.read_again
 local remove = table.remove
-local reset_reader = reply.reset
+local reset_reader = reader.reset
 local select = select
 local setmetatable = setmetatable
 local sub = string.sub
@@ -404,6 +405,7 @@ end
 local function reset(self)
     reset_state(self)
     reset_reader(self)
+    self._attributes = false
     self._sent = false
 end
 

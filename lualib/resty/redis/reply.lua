@@ -1,98 +1,28 @@
 --- resty.redis.reply: what Redis answers, in RESP2 and RESP3, as Lua values, for resty.redis.
 --
--- A reader is a table with the socket in _sock. It takes from the socket whatever is there, so that
--- the replies to a pipeline cost few calls, and keeps what is not used yet:
---
---     _buf   ………………………………[next value …………]
---     _mark       ^ kept from here on, to read the same again (false: nothing before _pos)
---     _pos                ^
+-- They are taken from the bytes of a bulan.reader, so the replies to a pipeline cost few calls.
 --
 -- Limits: 512 MB for a string, 1 MB for a line, 2^31 values in an aggregate, 64 levels. Streamed
 -- strings and aggregates, which Redis does not send, are refused.
+
+local reader = require "bulan.reader"
 
 local byte = string.byte
 local find = string.find
 local format = string.format
 local huge = math.huge
+local need = reader.need
 local null = ngx.null
+local read_line = reader.line
 local sub = string.sub
 local tonumber = tonumber
 
 local _M = {}
 
-local CHUNK = 65536
 local MAX_BULK = 512 * 1024 * 1024
 local MAX_COUNT = 2 ^ 31
 local MAX_DEPTH = 64
 local MAX_LINE = 1024 * 1024
-
--- Taking bytes ------------------------------------------------------------------------------------
-
-local function append(self, data)
-    local from = self._mark or self._pos
-    local buf = self._buf
-    if from > #buf then
-        self._buf = data
-    else
-        self._buf = (from > 1 and sub(buf, from) or buf) .. data
-    end
-    self._pos = self._pos - from + 1
-    if self._mark then
-        self._mark = 1
-    end
-end
-
-local function fill(self)
-    local data, err = self._sock:receiveany(CHUNK)
-    if not data then
-        return nil, err
-    end
-    append(self, data)
-    return true
-end
-
--- Sees to it that there are `n` bytes behind the position.
-local function need(self, n)
-    local missing = n - (#self._buf - self._pos + 1)
-    if missing <= 0 then
-        return true
-    end
-    if missing <= CHUNK then
-        repeat
-            local ok, err = fill(self)
-            if not ok then
-                return nil, err
-            end
-        until #self._buf - self._pos + 1 >= n
-        return true
-    end
-    local data, err, partial = self._sock:receive(missing)
-    if data or partial and partial ~= "" then
-        append(self, data or partial)
-    end
-    return data and true, err
-end
-
-local function read_line(self)
-    local searched = 0
-    while true do
-        local buf, pos = self._buf, self._pos
-        local at = find(buf, "\r\n", pos + searched, true)
-        if at then
-            self._pos = at + 2
-            return sub(buf, pos, at - 1)
-        end
-        local size = #buf - pos + 1
-        if size > MAX_LINE then
-            return nil, "invalid reply: too long a line"
-        end
-        searched = size > 0 and size - 1 or 0 -- a CR may be the last byte
-        local ok, err = fill(self)
-        if not ok then
-            return nil, err
-        end
-    end
-end
 
 -- Lengths and counts: -1 is RESP2's null.
 local function to_length(text, limit)
@@ -283,9 +213,9 @@ local function read_any(self, depth)
     if depth > MAX_DEPTH then
         return nil, "invalid reply: too many levels"
     end
-    local line, err = read_line(self)
+    local line, err = read_line(self, MAX_LINE)
     if not line then
-        return nil, err
+        return nil, err == "too long a line" and "invalid reply: too long a line" or err
     end
     local first = sub(line, 1, 1)
     local read = kinds[first]
@@ -311,21 +241,7 @@ function read_value(self, depth)
     return read_any(self, depth)
 end
 
---- Gets a table ready for reading; forgets what was read before.
----@param self table
-function _M.reset(self)
-    self._buf, self._pos, self._mark = "", 1, false
-    self._attributes = false
-end
-
---- Whether bytes are left that belong to no reply that was asked for.
----@param self table
----@return boolean
-function _M.has_rest(self)
-    return self._pos <= #self._buf
-end
-
---- Reads the next value. false without a message is RESP3's boolean.
+--- Reads the next value with a bulan.reader. false without a message is RESP3's boolean.
 ---@param self table
 ---@return any value nil when the connection is of no use any more
 ---@return string? err
