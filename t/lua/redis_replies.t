@@ -230,7 +230,7 @@ location /t {
         ngx.say(err, " ", message[2], " ", message[3] == long)
         ngx.thread.wait(thread)
         red:ssubscribe("s")
-        ngx.say(show(red:unsubscribe()), show(red:read_reply()))
+        ngx.say(show(red:unsubscribe("a", "b")), show(red:read_reply()))
         ngx.say(show(red:set_keepalive()), show(red:sunsubscribe()))
     }
 }
