@@ -213,7 +213,7 @@ is body('/slots'), "@slots", 'CRC16 and hash tags';
 is $slots[1], $slots[3], '... of which the first counts';
 like body('/commands'), qr/^(\d+) nil nil \1 \1 \1 \1 \1 \d+$/, 'where commands have their keys';
 
-like body('/values'), qr/^45150\nuserdata: NULL\nOK\n\["a","1"\]\n
+like body('/values'), qr/^45150\nuserdata:\ NULL\nOK\n\["a","1"\]\n
 false\ WRONGTYPE[^\n]*\nfalse\ CROSSSLOT[^\n]*\n\[null,"1"\]\n2\nPONG\nnil\ not\ for\ a\ cluster:\ multi\nOK\n3\ 303\n\["5"\]\n1$/x,
     'commands go where their keys are';
 like body('/pipeline'), qr/^\[false,"WRONGTYPE[^"]*"\]PONG\{\}nil no pipeline$/, 'a pipeline over all nodes, in order';

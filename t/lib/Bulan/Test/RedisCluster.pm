@@ -32,7 +32,10 @@ sub start {
         wait_until(20, sub { $self->ask($replica, 'info', 'replication') =~ /master_link_status:up/ }) or die "no link\n";
     }
     for my $i (0 .. $count - 1) {
-        wait_until(20, sub { (() = $self->ask($i, 'cluster', 'nodes') =~ /slave/g) == $count - 3 }) or die "no replicas\n";
+        wait_until(20, sub {
+            my $slots = $self->ask($i, 'cluster', 'slots');
+            !grep { $slots !~ /^$_$/m } ($self->ports)[3 .. $count - 1];
+        }) or die "no replicas\n";
     }
     $self->wait_known($count);
     return $self;
