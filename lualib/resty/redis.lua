@@ -11,25 +11,44 @@
 --
 -- What a method returns, by the kind of Redis' reply:
 --
---     status              string            integer             number
---     bulk                string            nil bulk or array   ngx.null
---     array               table             error               false, message
+--     status, bulk string     string          integer, double (RESP3)     number
+--     array, set (RESP3)      table           map (RESP3)                 table {key = value, …}
+--     null                    ngx.null        boolean (RESP3)             true, or false alone
+--     verbatim (RESP3)        string          big number (RESP3)          string of its digits
+--     error                   false, message
 --
--- An error inside an array (a pipeline, EXEC) is a table {false, message}. A connection that fails
--- gives nil and "timeout", "closed", …; after a timeout the connection is closed, since the late
--- reply would be taken for the next one's (but not when subscribed, where waiting is normal). Wrong
--- use gives nil and "not initialized", "not subscribed", "no pipeline", or, from set_keepalive,
--- "subscribed state" and "in transaction".
+-- An error inside a table (a pipeline's results, EXEC's) is {false, message}. RESP3 is spoken after
+-- connect(host, port, { protocol = 3 }); then a connection that is subscribed takes commands, too,
+-- and push messages that come between replies wait for read_reply().
+--
+-- A connection that fails gives nil and "timeout", "closed", "invalid reply: …", …, and is closed,
+-- since the late reply would be taken for the next one's (but "timeout" while waiting for messages
+-- is normal). Wrong use gives nil and "not initialized", "not subscribed", "no pipeline", or, from
+-- set_keepalive, "subscribed state", "in transaction" (also between WATCH and EXEC) and "unread
+-- data in buffer".
+--
+-- Replies are read as they come, many with one call. Limits: see resty.redis.reply.
 --
 -- An object belongs to the request that made it: do not keep it in a module's variable.
 
-local byte = string.byte
+local reader = require "bulan.reader"
+local reply = require "resty.redis.reply"
+local request = require "resty.redis.request"
+
+local encode = request.encode
+local encode_list = request.encode_list
 local error = error
-local format = string.format
-local gsub = string.gsub
+local has_rest = reader.has_rest
+local insert = table.insert
 local ipairs = ipairs
+local lower = string.lower
+local next = next
 local null = ngx.null
 local pairs = pairs
+local read = reply.read
+local read_again = reply.read_again
+local remove = table.remove
+local reset_reader = reader.reset
 local select = select
 local setmetatable = setmetatable
 local sub = string.sub
@@ -38,8 +57,8 @@ local tonumber = tonumber
 local tostring = tostring
 local type = type
 
--- A bulk reply up to this size is read together with the line end behind it: one call less.
-local SMALL = 4096
+-- So many push messages wait for read_reply(); one more, and the connection is given up.
+local MAX_MESSAGES = 10000
 
 local _M = { _VERSION = "0.33" }
 
@@ -48,165 +67,127 @@ local mt = { __index = _M }
 
 ---@class resty.redis.options
 ---@field ssl? boolean speak TLS
----@field ssl_verify? boolean check the server's certificate
+---@field ssl_verify? boolean check the server's certificate; default false
 ---@field server_name? string for SNI, and what the certificate must be for
 ---@field pool? string name of the connection pool
 ---@field pool_size? integer
 ---@field backlog? integer how many connects may wait when the pool is in full use
 ---@field db? integer SELECT it on a new connection
+---@field database? integer the same
+---@field protocol? integer 3: RESP3
 ---@field username? string
 ---@field password? string AUTH with it on a new connection
 ---@field tcp_keepalive? boolean
 
--- Requests --------------------------------------------------------------------------------------
-
--- "$<n>\r\n" by n.
-local headers = setmetatable({}, {
-    __index = function(self, n)
-        local header = "$" .. n .. "\r\n"
-        if n < 1024 then
-            self[n] = header
-        end
-        return header
-    end,
-})
-
--- Whole numbers of up to 64 bits are sent with all their digits, which tostring() would round.
-local function to_text(arg)
-    local kind = type(arg)
-    if kind == "number" then
-        if arg % 1 == 0 and arg < 2 ^ 64 and arg > -2 ^ 64 then
-            return format("%.0f", arg)
-        end
-    elseif kind == "cdata" then
-        return (gsub(tostring(arg), "U?LL$", ""))
-    end
-    return tostring(arg)
-end
-
--- The request as a list of strings, which send() takes as it is.
-local function begin(name, n)
-    return { "*" .. n + 1 .. "\r\n" .. headers[#name] .. name .. "\r\n" }
-end
-
-local function add(req, i, arg)
-    if type(arg) ~= "string" then
-        arg = to_text(arg)
-    end
-    local at = 3 * i - 1
-    req[at] = headers[#arg]
-    req[at + 1] = arg
-    req[at + 2] = "\r\n"
-end
-
-local function encode(name, n, ...)
-    local req = begin(name, n)
-    for i = 1, n do
-        add(req, i, (select(i, ...)))
-    end
-    return req
-end
-
-local function encode_list(name, args, n)
-    local req = begin(name, n)
-    for i = 1, n do
-        add(req, i, args[i])
-    end
-    return req
-end
-
 -- Replies ---------------------------------------------------------------------------------------
 
-local function read_failed(self, err)
-    if err == "timeout" and not self._subscribed then
-        self._sock:close()
-    end
+local function give_up(self, err)
+    self._sock:close()
+    reset_reader(self)
     return nil, err
 end
 
-local function read_bulk(self, sock, size)
-    if size < 0 then
-        return null
+local function keep_message(self, message)
+    local messages = self._messages
+    if not messages then
+        messages = {}
+        self._messages = messages
     end
-    if size <= SMALL then
-        local data, err = sock:receive(size + 2)
-        if not data then
-            return read_failed(self, err)
-        end
-        return sub(data, 1, size)
+    if #messages >= MAX_MESSAGES then
+        return give_up(self, "too many push messages")
     end
-    local data, err = sock:receive(size)
-    if not data then
-        return read_failed(self, err)
-    end
-    local line_end
-    line_end, err = sock:receive(2)
-    if not line_end then
-        return read_failed(self, err)
-    end
-    return data
+    insert(messages, message)
+    return true
 end
 
-local read_reply
+local message_kinds = { message = true, pmessage = true, smessage = true }
 
-local function read_array(self, sock, n)
-    if n < 0 then
-        return null
-    end
-    local values = {}
-    for i = 1, n do
-        local value, err = read_reply(self, sock)
-        if value == nil then
+-- A message of a subscription may come before the reply to a command, under RESP2, too.
+local function is_message(self, res, pushed)
+    return pushed or self._subscribed and type(res) == "table" and message_kinds[res[1]]
+end
+
+-- Under RESP3 the answer to SUBSCRIBE is a push message of this kind.
+local confirmed_by_push = {
+    subscribe = true,
+    psubscribe = true,
+    ssubscribe = true,
+    unsubscribe = true,
+    punsubscribe = true,
+    sunsubscribe = true,
+}
+
+-- The reply to the command `name`.
+local function read_answer(self, name)
+    while true do
+        local res, err, pushed = read(self)
+        if res == nil then
+            return give_up(self, err)
+        elseif not is_message(self, res, pushed) then
+            return res, err
+        end
+        local kind = lower(name)
+        if confirmed_by_push[kind] and res[1] == kind then
+            return res
+        end
+        local ok
+        ok, err = keep_message(self, res)
+        if not ok then
             return nil, err
         end
-        values[i] = value or { false, err }
     end
-    return values
-end
-
-function read_reply(self, sock)
-    local line, err = sock:receive()
-    if not line then
-        return read_failed(self, err)
-    end
-    local kind = byte(line)
-    if kind == 36 then -- $
-        return read_bulk(self, sock, tonumber(sub(line, 2)) or -1)
-    elseif kind == 43 then -- +
-        return sub(line, 2)
-    elseif kind == 58 then -- :
-        return tonumber(sub(line, 2))
-    elseif kind == 42 then -- *
-        return read_array(self, sock, tonumber(sub(line, 2)) or -1)
-    elseif kind == 45 then -- -
-        return false, sub(line, 2)
-    end
-    sock:close()
-    return nil, format("unknown prefix: %q", sub(line, 1, 1))
 end
 
 -- Commands --------------------------------------------------------------------------------------
 
--- The last UNSUBSCRIBE's reply says that no subscription is left.
-local function note_message(self, res)
-    if type(res) ~= "table" or type(res[1]) ~= "string" then
+-- {"subscribe", channel, how many are left}: those for shards are counted apart.
+local function note_subscription(self, res)
+    local kind, count = type(res) == "table" and res[1], type(res) == "table" and res[3]
+    if not confirmed_by_push[kind] or type(count) ~= "number" then
         return
     end
-    if sub(res[1], -11) == "unsubscribe" and res[3] == 0 then
-        self._subscribed = false
+    if kind == "ssubscribe" or kind == "sunsubscribe" then
+        self._shards = count
+    else
+        self._channels = count
     end
+    self._subscribed = self._channels > 0 or self._shards > 0
 end
 
 local function begin_transaction(self, res)
     self._transaction = self._transaction or res ~= false
 end
 
-local function end_transaction(self)
-    self._transaction = false
+local function watch(self, res)
+    self._watching = self._watching or res ~= false
 end
 
-local function subscribe(self, res)
-    self._subscribed = self._subscribed or res ~= false
+local function unwatch(self)
+    self._watching = false
+end
+
+local function end_transaction(self)
+    self._transaction = false
+    self._watching = false
+end
+
+local function reset_state(self)
+    self._pipeline = false
+    self._prefix = false
+    self._messages = false
+    self._channels, self._shards = 0, 0
+    self._subscribed = false
+    self._transaction = false
+    self._watching = false
+    self._protocol = 2
+end
+
+-- {…, proto = 3, …}, or under RESP2 the same as a list.
+local function note_protocol(self, res)
+    if type(res) ~= "table" then
+        return
+    end
+    self._protocol = res.proto == 3 and 3 or 2
 end
 
 -- What the reply to a command means for the state of the connection.
@@ -214,12 +195,16 @@ local consequences = {
     multi = begin_transaction,
     exec = end_transaction,
     discard = end_transaction,
-    subscribe = subscribe,
-    psubscribe = subscribe,
-    ssubscribe = subscribe,
-    unsubscribe = note_message,
-    punsubscribe = note_message,
-    sunsubscribe = note_message,
+    watch = watch,
+    unwatch = unwatch,
+    hello = note_protocol,
+    reset = reset_state,
+    subscribe = note_subscription,
+    psubscribe = note_subscription,
+    ssubscribe = note_subscription,
+    unsubscribe = note_subscription,
+    punsubscribe = note_subscription,
+    sunsubscribe = note_subscription,
 }
 
 local function note_reply(self, name, res)
@@ -246,25 +231,32 @@ local function collect(pipeline, name, req)
     pipeline.names[count] = name
 end
 
+-- A request that was sent in part would spoil the next one.
+local function send(self, req)
+    local sent, err = self._sock:send(req)
+    if not sent then
+        return give_up(self, err)
+    end
+    return true
+end
+
 local function perform(self, name, req)
-    local sock = self._sock
-    if not sock then
+    if not self._sock then
         return nil, "not initialized"
     end
     if self._pipeline then
         return collect(self._pipeline, name, req)
     end
-    local sent, err = sock:send(req)
-    if not sent then
+    local res, err = send(self, req)
+    if not res then
         return nil, err
     end
-    local res
-    res, err = read_reply(self, sock)
+    res, err = read_answer(self, name)
+    if res ~= nil then
+        note_reply(self, name, res)
+    end
     if res then
-        note_reply(self, name, res)
         return res
-    elseif res == false then
-        note_reply(self, name, res)
     end
     return res, err
 end
@@ -349,41 +341,73 @@ function _M.cancel_pipeline(self)
     self._pipeline = false
 end
 
---- Sends what was collected, at once, and reads all replies.
----@return table? results a result per command; {false, message} for one that Redis refused
+local function read_pipeline(self, pipeline)
+    local results, names = {}, pipeline.names
+    for i = 1, pipeline.count do
+        local res, err = read_answer(self, names[i])
+        if res == nil then
+            return nil, err
+        end
+        note_reply(self, names[i], res)
+        results[i] = res or err and { false, err } or false
+    end
+    return results
+end
+
+--- The first half of commit_pipeline: sends what was collected, but does not wait. So one request
+--- can have several servers at work.
+---@return boolean? ok
 ---@return string? err
-function _M.commit_pipeline(self)
+function _M.send_pipeline(self)
     local pipeline = self._pipeline
     if not pipeline then
         return nil, "no pipeline"
     end
     self._pipeline = false
-    local sock = self._sock
-    if not sock then
+    if not self._sock then
         return nil, "not initialized"
     end
-    local results = {}
-    if pipeline.count == 0 then
-        return results
-    end
-    local names = pipeline.names
-    local sent, err = sock:send(pipeline.requests)
-    if not sent then
-        return nil, err
-    end
-    for i = 1, pipeline.count do
-        local res
-        res, err = read_reply(self, sock)
-        if res == nil then
+    if pipeline.count > 0 then
+        local ok, err = send(self, pipeline.requests)
+        if not ok then
             return nil, err
         end
-        note_reply(self, names[i], res)
-        results[i] = res or { false, err }
     end
-    return results
+    self._sent = pipeline
+    return true
+end
+
+--- The second half of commit_pipeline: reads the replies.
+---@return table? results
+---@return string? err
+function _M.read_pipeline(self)
+    local sent = self._sent
+    if not sent then
+        return nil, "no pipeline"
+    end
+    self._sent = false
+    return read_pipeline(self, sent)
+end
+
+--- Sends what was collected, at once, and reads all replies.
+---@return table? results a result per command; {false, message} for one that Redis refused
+---@return string? err
+function _M.commit_pipeline(self)
+    local ok, err = self:send_pipeline()
+    if not ok then
+        return nil, err
+    end
+    return self:read_pipeline()
 end
 
 -- Connections -----------------------------------------------------------------------------------
+
+local function reset(self)
+    reset_state(self)
+    reset_reader(self)
+    self._attributes = false
+    self._sent = false
+end
 
 --- Makes an object that is not connected yet.
 ---@return resty.redis? red
@@ -393,13 +417,9 @@ function _M.new(_)
     if not sock then
         return nil, err
     end
-    return setmetatable({
-        _sock = sock,
-        _pipeline = false,
-        _prefix = false,
-        _subscribed = false,
-        _transaction = false,
-    }, mt)
+    local self = setmetatable({ _sock = sock, _sent = false }, mt)
+    reset(self)
+    return self
 end
 
 --- The limit, in milliseconds, for each later operation.
@@ -427,6 +447,9 @@ end
 local function check_db(opts)
     local db = opts.db
     if db == nil then
+        db = opts.database
+    end
+    if db == nil then
         return nil
     end
     if not tonumber(db) then
@@ -444,40 +467,70 @@ end
 local function pool_options(host, port, opts, db)
     local user = given(opts.password) and given(opts.username)
     local pool = opts.pool
-    if not pool and (db or user or opts.ssl) then
+    if not pool and (db or user or opts.ssl or opts.protocol) then
         pool = host .. (port and ":" .. port or "")
         if opts.ssl then
             pool = pool .. "/tls:" .. tostring(opts.server_name) .. ":" .. tostring(opts.ssl_verify)
         end
         pool = pool .. (user and "/" .. user or "") .. (db and "/" .. db or "")
+        pool = pool .. (opts.protocol and "/resp" .. opts.protocol or "")
     end
     return { pool = pool, pool_size = opts.pool_size, backlog = opts.backlog }
 end
 
--- What a connection fresh from the server needs before its user may have it.
-local function set_up(self, sock, opts, db)
-    if opts.ssl then
-        local ok, err = sock:sslhandshake(false, opts.server_name, opts.ssl_verify)
-        if not ok then
-            return nil, "failed to do ssl handshake: " .. err
-        end
+local function shake_hands(sock, opts)
+    if not opts.ssl then
+        return true
     end
+    local ok, err = sock:sslhandshake(false, opts.server_name, opts.ssl_verify)
+    if not ok then
+        return nil, "failed to do ssl handshake: " .. err
+    end
+    return true
+end
+
+-- The commands that make a new connection what its user asked for, and what their failures are
+-- called.
+local function first_commands(opts, db)
+    local commands, failures = {}, {}
     local password, user = given(opts.password), given(opts.username)
     if password then
-        local ok, err
-        if user then
-            ok, err = run(self, "auth", 2, user, password)
-        else
-            ok, err = run(self, "auth", 1, password)
-        end
-        if not ok then
-            return nil, "failed to authenticate: " .. err
-        end
+        insert(commands, user and { "auth", user, password } or { "auth", password })
+        insert(failures, "failed to authenticate: ")
+    end
+    if opts.protocol then
+        insert(commands, { "hello", opts.protocol })
+        insert(failures, "failed to select protocol " .. tostring(opts.protocol) .. ": ")
     end
     if db then
-        local ok, err = run(self, "select", 1, db)
-        if not ok then
-            return nil, "failed to select database " .. db .. ": " .. err
+        insert(commands, { "select", db })
+        insert(failures, "failed to select database " .. db .. ": ")
+    end
+    return commands, failures
+end
+
+-- What a connection fresh from the server needs before its user may have it, in one round trip.
+local function set_up(self, sock, opts, db)
+    local ok, err = shake_hands(sock, opts)
+    if not ok then
+        return nil, err
+    end
+    local commands, failures = first_commands(opts, db)
+    if #commands == 0 then
+        return 1
+    end
+    self:init_pipeline()
+    for _, command in ipairs(commands) do
+        run(self, command[1], #command - 1, command[2], command[3])
+    end
+    local results
+    results, err = self:commit_pipeline()
+    if not results then
+        return nil, failures[1] .. err
+    end
+    for i, res in ipairs(results) do
+        if type(res) == "table" and res[1] == false then
+            return nil, failures[i] .. res[2]
         end
     end
     return 1
@@ -495,16 +548,10 @@ local function prepare(self, sock, opts, db)
         return nil, err
     end
     if reused > 0 then
+        self._protocol = opts.protocol or 2
         return 1
     end
     return set_up(self, sock, opts, db)
-end
-
-local function reset(self)
-    self._pipeline = false
-    self._prefix = false
-    self._subscribed = false
-    self._transaction = false
 end
 
 --- Connects, or takes an idle connection from the pool.
@@ -556,8 +603,12 @@ function _M.set_keepalive(self, ...)
     if self._subscribed then
         return nil, "subscribed state"
     end
-    if self._transaction then
+    if self._transaction or self._watching then
         return nil, "in transaction"
+    end
+    if self._sent or self._messages or has_rest(self) then
+        sock:close()
+        return nil, "unread data in buffer"
     end
     return sock:setkeepalive(...)
 end
@@ -587,31 +638,59 @@ end
 
 -- Publish and subscribe -------------------------------------------------------------------------
 
---- Waits for the next message of a subscription. After "timeout" it can be called again.
+local function kept_message(self)
+    local messages = self._messages
+    if not messages then
+        return nil
+    end
+    local message = remove(messages, 1)
+    if #messages == 0 then
+        self._messages = false
+    end
+    return message
+end
+
+--- Waits for the next message of a subscription. After "timeout" it can be called again, and what
+--- had come of a message is not lost. Under RESP3 it needs no subscription: {"invalidate", keys} and
+--- others come here, too.
 ---@return table? message {"message", channel, payload} or {"pmessage", pattern, channel, payload}
 ---@return string? err
 function _M.read_reply(self)
-    local sock = self._sock
-    if not sock then
+    if not self._sock then
         return nil, "not initialized"
     end
-    if not self._subscribed then
+    if not self._subscribed and self._protocol ~= 3 then
         return nil, "not subscribed"
     end
-    local res, err = read_reply(self, sock)
-    if not res then
-        return res, err
+    local message, err = kept_message(self), nil
+    if not message then
+        message, err = read_again(self)
+        if message == nil and err ~= "timeout" then
+            return give_up(self, err)
+        elseif not message then
+            return message, err
+        end
     end
-    note_message(self, res)
-    return res
+    note_subscription(self, message)
+    return message
+end
+
+--- The attributes (RESP3) that came with the last reply.
+---@return table?
+function _M.get_attributes(self)
+    return self._attributes or nil
 end
 
 -- Helpers ---------------------------------------------------------------------------------------
 
---- Makes {k1, v1, k2, v2} a table {k1 = v1, k2 = v2}.
+--- Makes {k1, v1, k2, v2} a table {k1 = v1, k2 = v2}. A map of RESP3 stays as it is, so that this may
+--- follow HGETALL under either protocol.
 ---@param array table
 ---@return table hash
 function _M.array_to_hash(_, array)
+    if array[1] == nil and next(array) ~= nil then
+        return array
+    end
     local hash = {}
     for i = 1, #array, 2 do
         hash[array[i]] = array[i + 1]
