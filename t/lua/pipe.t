@@ -89,7 +89,8 @@ location /t {
     content_by_lua_block {
         local function out(args, opts) return (assert(pipe.spawn(args, opts)):stdout_read_all():gsub("\n", " ")) end
         ngx.say(out("ls /proc/$$/fd"))
-        ngx.say(out({ "grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status" }))
+        -- Without 32 and 33: they are the C library's own, which can't be changed and may come ignored.
+        ngx.say((out({ "grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status" }):gsub("%x%x(%x%x%x%x%x%x%x) ", "00%1 ")))
         ngx.say(out("pwd", { directory = "/proc" }))
         ngx.say(out("echo $A-$PATH", { environ = { "A=b=c", "PATH=" } }))
         local all = io.popen("nproc --all"):read("*n")

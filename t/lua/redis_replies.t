@@ -229,6 +229,7 @@ location /t {
         until message or err ~= "timeout"
         ngx.say(err, " ", message[2], " ", message[3] == long)
         ngx.thread.wait(thread)
+        red:set_timeout(5000)
         red:ssubscribe("s")
         ngx.say(show(red:unsubscribe("a", "b")), show(red:read_reply()))
         ngx.say(show(red:set_keepalive()), show(red:sunsubscribe()))

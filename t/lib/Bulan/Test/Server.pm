@@ -260,6 +260,7 @@ sub wait_ready {
     return wait_until(10, sub {
         my $status = $self->{process}->status;
         return -1 if defined $status && !($daemon && $status == 0);
+        return 0 if $daemon && !defined $status; # master_pid() would still be who started it
         return -s $self->path('logs/nginx.pid') && !grep { !is_listening($_) } @ports;
     }) == 1;
 }
