@@ -14,10 +14,14 @@
 -- As everywhere in the field, the certificate of a wss:// server is checked only with
 -- ssl_verify = true.
 --
+-- With permessage_deflate = true (or a table, see resty.websocket.server) in the options of new(), messages
+-- are compressed when the server agrees. Such connections are not kept in the pool.
+--
 -- An object belongs to the request that made it: do not keep it in a module's variable.
 
 local certificate_id = require "resty.certificate_id"
 local connection = require "resty.websocket.connection"
+local deflate = require "resty.websocket.deflate"
 local random = require "resty.random"
 
 local concat = table.concat
@@ -50,6 +54,7 @@ local mt = { __index = _M }
 ---@field max_recv_len? integer the same for what is received
 ---@field max_send_len? integer the same for what is sent
 ---@field send_unmasked? boolean against the protocol, for tests
+---@field permessage_deflate? boolean|table
 
 ---@class resty.websocket.client.connect_options
 ---@field protocols? string|string[]
@@ -81,6 +86,7 @@ function _M.new(_, opts)
         sock = sock,
         masks = not (opts and opts.send_unmasked),
         force_masking = false,
+        compression = opts and opts.permessage_deflate or nil,
     }, opts), mt)
 end
 
@@ -114,7 +120,7 @@ local function pool_name(place, opts, request)
 end
 
 -- The request without its key; nil and an error.
-local function build_request(place, opts)
+local function build_request(place, opts, compression)
     local lines = {
         "GET " .. place.path .. " HTTP/1.1",
         "Host: " .. (opts.host or place.authority),
@@ -126,6 +132,9 @@ local function build_request(place, opts)
     if protocols then
         protocols = type(protocols) == "table" and concat(protocols, ",") or protocols
         lines[#lines + 1] = "Sec-WebSocket-Protocol: " .. protocols
+    end
+    if compression then
+        lines[#lines + 1] = "Sec-WebSocket-Extensions: " .. deflate.offer(compression)
     end
     if opts.origin then
         lines[#lines + 1] = "Origin: " .. opts.origin
@@ -211,6 +220,12 @@ local function set_up(sock, place, opts, request)
     return shake_hands(sock, request, new_key(opts))
 end
 
+local function give_up(self, err)
+    self.sock:close()
+    self.closed = true
+    return nil, err
+end
+
 --- Connects and shakes hands, or takes an idle WebSocket from the pool.
 ---@param uri string ws:// or wss://
 ---@param opts? resty.websocket.client.connect_options
@@ -224,7 +239,7 @@ function _M.connect(self, uri, opts)
         return nil, err
     end
     local request
-    request, err = build_request(place, opts)
+    request, err = build_request(place, opts, self.compression)
     if not request then
         return nil, err
     end
@@ -239,16 +254,20 @@ function _M.connect(self, uri, opts)
         return nil, "failed to connect: " .. err
     end
     self.fatal, self.closed, self.in_message, self.close_sent = false, false, false, false
+    self.deflate = nil
     if sock:getreusedtimes() > 0 then
         return 1
     end
     local head
     head, err = set_up(sock, place, opts, request)
     if not head then
-        sock:close()
-        self.closed = true
-        return nil, err
+        return give_up(self, err)
     end
+    local codec = deflate.agreed(parse_fields(head)["sec-websocket-extensions"], self.compression)
+    if codec == false or codec and not self.compression then
+        return give_up(self, 'bad "sec-websocket-extensions" response header')
+    end
+    self.deflate = codec
     return 1, nil, head
 end
 
@@ -262,7 +281,7 @@ function _M.set_keepalive(self, ...)
         return nil, "fatal error already happened"
     elseif self.closed then
         return nil, "already closed"
-    elseif self.close_sent or self.in_message then
+    elseif self.close_sent or self.in_message or self.deflate then
         return nil, "connection must be closed"
     end
     local ok, err = self.sock:setkeepalive(...)

@@ -4,7 +4,8 @@
 --
 -- resty.websocket.server and .client are such classes with a `new` of their own. An object has
 -- these fields: sock, max_recv_len, max_send_len, masks (it masks what it sends), force_masking
--- (the other end must), fatal, closed.
+-- (the other end must), deflate (the codec of compressed messages, if that was agreed upon), fatal,
+-- closed.
 --
 -- `fatal` is set when the stream of frames is lost: a connection that failed, a timeout in the
 -- midst of a frame, a frame that breaks the protocol. Then everything returns "fatal error already
@@ -20,6 +21,7 @@ local recv_frame = protocol.recv_frame
 local send_frame = protocol.send_frame
 local sub = string.sub
 local tonumber = tonumber
+local tostring = tostring
 local type = type
 
 local QUIET = "failed to receive the first 2 bytes: timeout"
@@ -55,6 +57,19 @@ local function order_error(self, typ, err)
     return nil
 end
 
+-- What a frame's payload says. `compressed`: it begins a compressed message.
+local function inflated(self, data, typ, err, compressed)
+    if typ == "text" or typ == "binary" then
+        self.inflates = compressed
+    elseif typ ~= "continuation" then
+        return data
+    end
+    if not self.inflates then
+        return data
+    end
+    return self.deflate:inflate(data, err ~= "again", self.max_recv_len)
+end
+
 --- Waits for a frame.
 ---@return string? data the payload; of a close frame, its message
 ---@return string? typ "text", "binary", "continuation", "close", "ping" or "pong"
@@ -64,8 +79,9 @@ function methods.recv_frame(self)
     if err then
         return nil, nil, err
     end
-    local data, typ
-    data, typ, err = recv_frame(self.sock, self.max_recv_len, self.force_masking)
+    local data, typ, compressed
+    data, typ, err, compressed = recv_frame(self.sock, self.max_recv_len, self.force_masking,
+                                            self.deflate ~= nil)
     if not data then
         self.fatal = err ~= QUIET
         return nil, nil, err
@@ -75,7 +91,31 @@ function methods.recv_frame(self)
         self.fatal = true
         return nil, nil, disorder
     end
+    if self.deflate then
+        local text, failure = inflated(self, data, typ, err, compressed)
+        if not text then
+            self.fatal = true
+            return nil, nil, failure
+        end
+        data = text
+    end
     return data, typ, err
+end
+
+-- The payload of a data frame as it is to be sent, and whether the frame begins a compressed message.
+local function deflated(self, fin, opcode, payload)
+    local begins = opcode ~= 0
+    if begins then
+        self.deflates = self.deflate:wants(payload)
+    end
+    if not self.deflates then
+        return payload, false
+    end
+    local bytes, err = self.deflate:deflate(payload, fin)
+    if not bytes then
+        return nil, err
+    end
+    return bytes, begins
 end
 
 --- Sends a frame as it is told.
@@ -89,8 +129,21 @@ function methods.send_frame(self, fin, opcode, payload)
     if err then
         return nil, err
     end
+    local limit, compressed = self.max_send_len, false
+    if self.deflate and opcode <= 0x2 then
+        payload = tostring(payload or "")
+        if #payload > limit then
+            return nil, "payload too big"
+        end
+        payload, compressed = deflated(self, fin, opcode, payload)
+        if not payload then
+            self.fatal = true
+            return nil, "failed to send frame: " .. compressed
+        end
+        limit = #payload
+    end
     local bytes
-    bytes, err = send_frame(self.sock, fin, opcode, payload, self.max_send_len, self.masks)
+    bytes, err = send_frame(self.sock, fin, opcode, payload, limit, self.masks, compressed)
     if bytes then
         return bytes
     end

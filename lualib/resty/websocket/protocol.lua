@@ -113,9 +113,10 @@ local function read_length(sock, length)
 end
 
 -- What the first two bytes must not say. Returns nil when they are good.
-local function head_error(first, second, force_masking)
+local function head_error(first, second, force_masking, may_compress)
     local opcode = band(first, 0x0f)
-    if band(first, 0x70) ~= 0 then
+    local foreign = may_compress and (opcode == 0x1 or opcode == 0x2) and 0x30 or 0x70
+    if band(first, foreign) ~= 0 then
         return "bad RSV1, RSV2, or RSV3 bits set"
     elseif opcode >= 0x3 and opcode <= 0x7 then
         return "reserved non-control frames"
@@ -159,17 +160,19 @@ end
 ---@param sock table
 ---@param max_payload_len? integer 65535
 ---@param force_masking? boolean refuse a frame without mask
+---@param may_compress? boolean the first frame of a message may have the bit RSV1 (RFC 7692)
 ---@return string? data the payload; of a close frame, its message
 ---@return string? typ "text", "binary", "continuation", "close", "ping" or "pong"
 ---@return string|integer|nil err "again" when fragments follow; of a close frame, the status code;
 --- without data, what went wrong
-function _M.recv_frame(sock, max_payload_len, force_masking)
+---@return boolean? compressed the frame begins a compressed message
+function _M.recv_frame(sock, max_payload_len, force_masking, may_compress)
     local head, err, partial = sock:receive(2)
     if not head then
         return read_error(partial and partial ~= "" and "second byte" or "first 2 bytes", err)
     end
     local first, second = byte(head, 1, 2)
-    err = head_error(first, second, force_masking)
+    err = head_error(first, second, force_masking, may_compress)
     if err then
         return nil, nil, err
     end
@@ -189,7 +192,7 @@ function _M.recv_frame(sock, max_payload_len, force_masking)
     if opcode == 0x8 then
         return split_close(payload)
     end
-    return payload, TYPES[opcode], band(first, 0x80) == 0 and "again" or nil
+    return payload, TYPES[opcode], band(first, 0x80) == 0 and "again" or nil, band(first, 0x40) ~= 0
 end
 
 local function encode_length(length, mask_bit)
@@ -243,9 +246,10 @@ end
 ---@param payload? string
 ---@param max_payload_len? integer 65535
 ---@param masking? boolean
+---@param compressed? boolean sets the bit RSV1
 ---@return integer? bytes
 ---@return string? err
-function _M.send_frame(sock, fin, opcode, payload, max_payload_len, masking)
+function _M.send_frame(sock, fin, opcode, payload, max_payload_len, masking, compressed)
     payload = payload or ""
     if type(payload) ~= "string" then
         payload = tostring(payload)
@@ -260,7 +264,7 @@ function _M.send_frame(sock, fin, opcode, payload, max_payload_len, masking)
             return nil, "fragmented control frame"
         end
     end
-    local head, body = encode(fin, opcode, payload, masking)
+    local head, body = encode(fin, compressed and bor(opcode, 0x40) or opcode, payload, masking)
     if not head then
         return nil, "failed to build frame: " .. body
     end

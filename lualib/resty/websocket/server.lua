@@ -17,9 +17,15 @@
 -- of the object are described in resty.websocket.connection. Programs answer pings and assemble
 -- fragments (err == "again") themselves; the order of fragments is checked.
 --
+-- With permessage_deflate = true, messages are compressed when the client can (RFC 7692). A table sets
+-- more: {level = 6, threshold = 64 (bytes, from which on), context_takeover = false (better compression for
+-- 300 KB a connection), window_bits = 15}. A message may not be longer than max_recv_len when it is
+-- unpacked. A program sees no difference.
+--
 -- An object belongs to the request that made it: do not keep it in a module's variable.
 
 local connection = require "resty.websocket.connection"
+local deflate = require "resty.websocket.deflate"
 
 local concat = table.concat
 local encode_base64 = ngx.encode_base64
@@ -45,6 +51,7 @@ local mt = { __index = _M }
 ---@field max_recv_len? integer the same for what is received
 ---@field max_send_len? integer the same for what is sent
 ---@field send_masked? boolean
+---@field permessage_deflate? boolean|table
 
 local function first_value(headers, name)
     local value = headers[name]
@@ -88,11 +95,12 @@ local function check(headers)
     return nil, key
 end
 
-local function answer(headers, key)
+local function answer(headers, key, extension)
     local protocols = first_value(headers, "sec-websocket-protocol")
     if protocols and not ngx.header["Sec-WebSocket-Protocol"] then
         ngx.header["Sec-WebSocket-Protocol"] = match(protocols, "^%s*([^,%s]+)")
     end
+    ngx.header["Sec-WebSocket-Extensions"] = extension
     ngx.header["Sec-WebSocket-Accept"] = encode_base64(sha1_bin(key .. GUID))
     ngx.header["Upgrade"] = "websocket"
     ngx.header["Content-Type"] = nil
@@ -122,8 +130,11 @@ function _M.new(_, opts)
     if err then
         return nil, err
     end
-    local ok
-    ok, err = answer(headers, key)
+    local ok, extension, codec
+    if opts and opts.permessage_deflate then
+        extension, codec = deflate.accept(joined(headers, "sec-websocket-extensions"), opts.permessage_deflate)
+    end
+    ok, err = answer(headers, key, extension)
     if not ok then
         return nil, err
     end
@@ -139,6 +150,7 @@ function _M.new(_, opts)
         sock = sock,
         masks = opts and opts.send_masked or false,
         force_masking = true,
+        deflate = codec,
     }, opts), mt)
 end
 
