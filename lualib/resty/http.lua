@@ -19,6 +19,8 @@
 --     until not piece
 --     httpc:set_keepalive()                                        -- for the next request
 --
+-- request_uri() with max_redirects = 5 also goes where redirects lead.
+--
 -- TLS certificates are verified unless ssl_verify is false (lua_ssl_trusted_certificate says by
 -- what). Errors are nil and "timeout", "closed", …, and for an answer that is not HTTP "invalid
 -- status line", "invalid header line", "invalid Content-Length", "response header too large" or
@@ -30,6 +32,7 @@
 local http_body = require "resty.http_body"
 local http_connect = require "resty.http_connect"
 local http_headers = require "resty.http_headers"
+local redirect = require "resty.http_redirect"
 
 local byte = string.byte
 local concat = table.concat
@@ -702,13 +705,8 @@ local function connect_and_ask(self, params)
     end
 end
 
---- A whole exchange: connects, asks, reads the body, keeps or closes the connection.
----@param uri string
----@param params? table those of connect and request; and keepalive (false: close), keepalive_timeout
---- (milliseconds), keepalive_pool (size). What is here wins over the URI.
----@return resty.http.response? res with `body`
----@return string? err
-function _M.request_uri(self, uri, params)
+-- One request of request_uri(): the response, and the parameters it was asked for with.
+local function exchange(self, uri, params)
     local all, err = complete(self, uri, params)
     if not all then
         return nil, err
@@ -726,14 +724,45 @@ function _M.request_uri(self, uri, params)
     res:read_trailers()
     if all.keepalive == false then
         self:close()
-        return res
+        return res, all
     end
     local ok
     ok, err = self:set_keepalive(all.keepalive_timeout, all.keepalive_pool)
     if not ok then
         ngx.log(ngx.ERR, "failed to keep the connection: ", err)
     end
-    return res
+    return res, all
+end
+
+--- A whole exchange: connects, asks, reads the body, keeps or closes the connection.
+--- With max_redirects, it goes where a redirect leads, that many times: as browsers do, with GET instead
+--- of POST after 301, 302 and 303, without credentials when it comes to another server, and never from
+--- https to http.
+---@param uri string
+---@param params? table those of connect and request; and keepalive (false: close), keepalive_timeout
+--- (milliseconds), keepalive_pool (size), max_redirects (0). What is here wins over the URI.
+---@return resty.http.response? res with `body`; `uri` when it was redirected
+---@return string? err
+function _M.request_uri(self, uri, params)
+    local left, first = params and params.max_redirects or 0, uri
+    while true do
+        local res, all = exchange(self, uri, params)
+        if not res then
+            return nil, all
+        end
+        res.uri = uri ~= first and uri or nil
+        if left == 0 then
+            return res
+        end
+        local target, next = redirect.follow(all, res)
+        if not target then
+            if next then
+                return nil, next
+            end
+            return res
+        end
+        uri, params, left = target, next, left - 1
+    end
 end
 
 -- Proxying --------------------------------------------------------------------------------------
