@@ -28,7 +28,8 @@ void bl_lua_open_events(lua_State *L);
 /* For ngx/worker/events.lua. Numbers of slots are below bl_lua_events_count(); -1: none. */
 int bl_lua_events_count(void);
 int bl_lua_events_mine(void);
-/* The number of its worker (ngx.worker.id), -2: the privileged agent, -1: no process has the slot. */
+/* The number of its worker (ngx.worker.id), -2: the privileged agent, -1: no process has the slot.
+ */
 int bl_lua_events_worker(int slot);
 void bl_lua_events_wake(int slot);
 /* So many tasks of this process wait for queues; and wakes all processes with such tasks. */
