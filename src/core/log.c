@@ -17,6 +17,7 @@ const bl_log_targets *const bl_log_stderr_targets = &stderr_targets;
 bl_log bl_log_process = {.targets = &stderr_targets};
 bool bl_log_to_stderr = false;
 void (*bl_log_capture)(bl_log_level level, bl_str line);
+volatile sig_atomic_t bl_log_in_handler;
 
 int bl_log_level_of(bl_str name)
 {

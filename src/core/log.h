@@ -12,6 +12,8 @@
 #include "core/list.h"
 #include "core/pool.h"
 
+#include <signal.h>
+
 typedef enum bl_log_level {
     BL_LOG_STDERR = 0, /* always, and to stderr */
     BL_LOG_EMERG,
@@ -76,6 +78,8 @@ extern bool bl_log_to_stderr;
 
 /* Gets each line that is written, too, without its newline; NULL: nobody. */
 extern void (*bl_log_capture)(bl_log_level level, bl_str line);
+/* Set by a signal's handler while it logs: whoever captures may be in the middle of something. */
+extern volatile sig_atomic_t bl_log_in_handler;
 
 enum {
     BL_LOG_MAX = 4096

@@ -221,8 +221,10 @@ static void on_signal(int signal BL_UNUSED)
 {
     int err = errno, notice = atomic_load(&bl_watch_now.notice);
 
+    bl_log_in_handler = 1;
     if (notice & BL_WATCH_WARN && is_accused())
         report_late();
+    bl_log_in_handler = 0;
     if (notice & BL_WATCH_ABORT && is_accused() && bl_lua_now.task)
         bl_watch_break(bl_lua_now.task->L, raise_error);
     errno = err;

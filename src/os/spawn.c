@@ -1,5 +1,6 @@
 #include "os/spawn.h"
 #include "os/affinity.h"
+#include "os/call.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,14 +18,22 @@ extern char **environ;
 
 /* It shares our memory and stands on our stack: nothing but system calls here. */
 
-/* Handlers go by themselves with execve, but until then would run in our memory. */
+/* Handlers go by themselves with execve, but until then would run in our memory. Past the C
+ * library, which does not let go of two signals of its own, although others hand them on ignored.
+ */
 static void reset_signals(void)
 {
-    struct sigaction usual = {.sa_handler = SIG_DFL};
     sigset_t none;
 
-    for (int number = 1; number < NSIG; number++)
+    for (int number = 1; number < NSIG; number++) {
+#ifdef __linux__
+        static const unsigned long usual[8]; /* a struct sigaction of the kernel's: SIG_DFL */
+        bl_call(SYS_rt_sigaction, number, (long)usual, 0, NSIG / 8);
+#else
+        struct sigaction usual = {.sa_handler = SIG_DFL};
         sigaction(number, &usual, NULL);
+#endif
+    }
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
 }

@@ -123,3 +123,44 @@ lua_capture_error_log 3k;
 --- must_die
 --- error_log
 invalid capture error log size "3k", minimum size is 4096
+
+
+
+=== TEST 6: a line that a signal's handler logs while others are captured
+--- http_config
+lua_capture_error_log 8m;
+lua_block_warn 20ms;
+init_by_lua_block { require("ngx.errlog").set_filter_level(ngx.WARN) }
+init_worker_by_lua_block { require("jit.profile").start("fi1000", function() end) } # no safe point
+--- config
+location /t {
+    content_by_lua_block {
+        local errlog = require "ngx.errlog"
+        errlog.get_logs()
+        local n, ends = 0, os.clock() + 0.8
+        repeat
+            n = n + 1
+            ngx.log(ngx.WARN, "n=", n, " ", string.rep("x", 500), " end")
+            local pause = os.clock() + 0.0002
+            repeat until os.clock() > pause
+        until os.clock() > ends
+        local said, last = 0, 0
+        local logs = errlog.get_logs(100000)
+        for i = 3, #logs, 3 do
+            local number = tonumber(logs[i]:match("n=(%d+) x* end"))
+            if number then
+                assert(number == last + 1, number .. " behind " .. last)
+                last = number
+            else
+                if logs[i]:find("Lua code has held the event loop", 1, true) then said = said + 1 end
+            end
+        end
+        ngx.say(last == n, " ", said)
+    }
+}
+--- request
+GET /t
+--- response_body
+true 1
+--- error_log
+none: it is in compiled code or in a call of the system

@@ -9,7 +9,20 @@ use Bulan::Test::Server;
 my %settings = (
     workers   => 1,
     log_level => 'notice',
+    http_config => 'lua_shared_dict go 100k;',
     config    => <<'CONF',
+location = /wait {
+    content_by_lua_block {
+        local p = require("ngx.pipe").spawn("read line; echo $line")
+        ngx.log(ngx.NOTICE, "reads from ", p:pid())
+        local th = ngx.thread.spawn(function() return p:stdout_read_line() end)
+        while not ngx.shared.go:get("go") do ngx.sleep(0.01) end
+        p:write("still here\n")
+        local _, line = ngx.thread.wait(th)
+        ngx.print(line, " ", (select(2, p:wait())))
+    }
+}
+location = /go { content_by_lua_block { ngx.shared.go:set("go", true) } }
 location = /both {
     content_by_lua_block {
         KEPT = require("ngx.pipe").spawn({ "sleep", "3600" })
@@ -54,6 +67,15 @@ ok gone($pid), 'another ends with the server';
 
 $server = Bulan::Test::Server->new(%settings, master => 0);
 $server->start;
+my $client = $server->connect;
+$client->send("GET /wait HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+ok $server->wait_log(qr/reads from \d+/), 'a request talks to its program';
+my ($reader) = $server->log =~ /reads from (\d+)/;
+$server->signal('HUP');
+ok $server->wait_log(qr/reconfiguring/), 'it is told to reload';
+ok !!$server->get('/go'), 'a reload comes in between';
+is $client->response->{body}, 'still here exit', 'and does not disturb it';
+ok gone($reader), 'it has ended';
 $pid = $server->get('/start')->{body};
 $server->stop;
 ok gone($pid), 'another ends with a single process';

@@ -21,6 +21,13 @@ init_worker_by_lua_block {
         ngx.sleep(0.001)
     end)
     events.subscribe("order", function(data) seen:rpush("order" .. ngx.worker.id(), data) end)
+    events.subscribe("filled", function(data) seen:rpush("filled", #data) end)
+    events.subscribe("exits", function(data) if data == 1 then ngx.exit(0) end end)
+    events.subscribe("exits", function(data)
+        seen:rpush("exits", tostring(data))
+        ngx.sleep(0)
+        seen:rpush("exits", data .. " later")
+    end)
     events.subscribe("bad", function() error("a subscriber fails") end)
 }
 CONF
@@ -63,6 +70,27 @@ location = /asking { content_by_lua_block { ngx.print(ngx.shared.seen:get("askin
 location = /push {
     content_by_lua_block {
         for i = 1, tonumber(ngx.var.arg_times or 1) do ngx.print(events.push("jobs", ngx.var.arg_data .. i), " ") end
+    }
+}
+location = /exits {
+    content_by_lua_block {
+        events.publish("exits", 1)
+        ngx.print(ngx.worker.pid(), " ", events.publish("exits", 2))
+    }
+}
+location = /fill {
+    content_by_lua_block {
+        -- room for one or two of three
+        local data, n = ("x"):rep(100000), 0
+        while events.push("ballast", data) do n = n + 1 end
+        while #data > 100 do
+            data = data:sub(1, #data / 2)
+            while events.push("ballast", data) do n = n + 1 end
+        end
+        events.pop("ballast")
+        local reached, err = events.publish("filled", ("y"):rep(40000))
+        ngx.print(reached, " ", err)
+        while events.pop("ballast") do end
     }
 }
 location = /errors {
@@ -121,6 +149,19 @@ subtest 'a subscriber that fails' => sub {
     get('/publish?channel=bad&data=x');
     ok $server->wait_log(qr/a subscriber fails/), 'is logged';
     like get('/quiet'), qr/^true nil/, 'unsubscribe';
+};
+
+subtest 'a subscriber that calls ngx.exit' => sub {
+    my ($from, $reached) = split ' ', get('/exits');
+    is $reached, 3, 'two messages';
+    is_deeply [sort map { s/ later//r } lines_seen(12, 'exits')], [('1') x 6, ('2') x 6], 'the other subscriber hears both';
+};
+
+subtest 'a zone that is full' => sub {
+    is get('/fill'), 'nil no memory', 'no memory for all three';
+    get('/publish?data=after');
+    lines_seen(3);
+    is get('/count?list=filled'), 0, 'so nobody hears it';
 };
 
 subtest 'queues' => sub {

@@ -38,7 +38,7 @@ local sub, find, byte = string.sub, string.find, string.byte
 local remove = table.remove
 local min = math.min
 local ngx = ngx
-local spawn = ngx.thread.spawn
+local start = raw.start
 
 local _M = { version = base.version }
 
@@ -123,7 +123,7 @@ function subscription:unsubscribe()
 end
 
 --- Calls `callback` in this worker for each message on a channel, in the order in which they were
--- sent, each in a light thread of its own without a request.
+-- sent, each in a run of its own without a request, as a timer's callback.
 ---@param channel string
 ---@param callback fun(data: any, info: {channel: string, worker: integer, pid: integer}) who sent it
 ---@return table subscription with a method `unsubscribe`
@@ -152,6 +152,18 @@ local function is_meant(target, slot, worker)
     return worker == target
 end
 
+-- There was no memory for all: those who were not woken yet need not hear it. What another has put
+-- behind it meanwhile stays, and so does the message then.
+local function take_back(dict, slots, message)
+    for i = 1, #slots do
+        local inbox = "i" .. slots[i]
+        local last = dict:rpop(inbox)
+        if last and last ~= message then
+            dict:rpush(inbox, last)
+        end
+    end
+end
+
 --- Sends a message to all workers (this one too), to the "others", or to the worker of a number.
 ---@param channel string
 ---@param data string|number|boolean|table
@@ -170,20 +182,23 @@ function _M.publish(channel, data, target)
     end
     local head = ("%d %d %d "):format(ngx.worker.pid(), ngx.worker.id() or -1, #channel)
     local message = head .. channel .. text
-    local reached = 0
+    local slots = {}
     for slot = 0, C.bl_lua_events_count() - 1 do
         local worker = C.bl_lua_events_worker(slot)
-        if worker >= 0 and is_meant(target, slot, worker) then
+        if worker ~= -1 and is_meant(target, slot, worker) then
             local length
             length, err = dict:rpush("i" .. slot, message)
             if not length then
+                take_back(dict, slots, message)
                 return nil, err
             end
-            reached = reached + 1
-            C.bl_lua_events_wake(slot)
+            slots[#slots + 1] = slot
         end
     end
-    return reached
+    for i = 1, #slots do
+        C.bl_lua_events_wake(slots[i])
+    end
+    return #slots
 end
 
 local function deliver(message)
@@ -201,7 +216,7 @@ local function deliver(message)
     end
     for i = 1, #now do
         if not now[i].ended then
-            spawn(now[i].callback, data, info)
+            start(now[i].callback, data, info)
         end
     end
 end

@@ -24,6 +24,20 @@ static struct {
     int level;
 } ring;
 
+/* A line that a signal's handler logged: it may have come in the middle of anything here. */
+static struct {
+    volatile sig_atomic_t full; /* set by the handler, cleared by the others */
+    bl_log_level level;
+    double time;
+    size_t len;
+    char text[BL_LOG_MAX];
+} late;
+
+static double now(void)
+{
+    return (double)bl_clock_now.sec + bl_clock_now.msec / 1000.0;
+}
+
 static size_t room_of(size_t len)
 {
     return (sizeof(entry) + len + 7) & ~(size_t)7;
@@ -64,22 +78,52 @@ static void make_room(size_t room)
         drop_oldest();
 }
 
-static void capture(bl_log_level level, bl_str line)
+static void add(bl_log_level level, double time, bl_str line)
 {
     size_t room = room_of(line.len);
 
-    /* What the master says of itself is no program's business. */
-    bool mine = bl_lua_now.vm || bl_process >= BL_PROCESS_WORKER || bl_process == BL_PROCESS_SINGLE;
-
-    if (!mine || (int)level > ring.level || room > ring.size)
+    if (room > ring.size)
         return;
     make_room(room);
     entry *e = (entry *)(void *)(ring.bytes + ring.tail);
-    *e = (entry){(double)bl_clock_now.sec + bl_clock_now.msec / 1000.0, (uint32_t)line.len,
-                 (int32_t)level};
+    *e = (entry){time, (uint32_t)line.len, (int32_t)level};
     memcpy(e->text, line.p, line.len);
     ring.tail += room;
     ring.count++;
+}
+
+static void keep_for_later(bl_log_level level, bl_str line)
+{
+    if (late.full)
+        return;
+    late.level = level;
+    late.time = now();
+    late.len = BL_MIN(line.len, sizeof late.text);
+    memcpy(late.text, line.p, late.len);
+    late.full = 1;
+}
+
+static void add_late(void)
+{
+    if (BL_LIKELY(!late.full))
+        return;
+    add(late.level, late.time, bl_str_of(late.text, late.len));
+    late.full = 0;
+}
+
+static void capture(bl_log_level level, bl_str line)
+{
+    /* What the master says of itself is no program's business. */
+    bool mine = bl_lua_now.vm || bl_process >= BL_PROCESS_WORKER || bl_process == BL_PROCESS_SINGLE;
+
+    if (!mine || (int)level > ring.level)
+        return;
+    if (bl_log_in_handler) {
+        keep_for_later(level, line);
+        return;
+    }
+    add_late();
+    add(level, now(), line);
 }
 
 void bl_lua_errlog_capture(size_t size)
@@ -109,6 +153,7 @@ int bl_lua_ffi_errlog_take(double *time, const char **text, size_t *len)
 {
     if (ring.bytes == NULL)
         return -2;
+    add_late();
     if (ring.count == 0)
         return -1;
     const entry *e = oldest();

@@ -12,6 +12,10 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
+#ifdef __linux__
+#include <sys/eventfd.h>
+#endif
+
 enum {
     SLOTS = 1024,
     SIZE_MIN = 128 * 1024,
@@ -39,6 +43,8 @@ static struct {
     zone *zone;
     int slot; /* -1: none */
     bl_lua_vm *vm;
+    int bell; /* 0: none */
+    bl_io listening;
 } here = {.slot = -1};
 
 static const char dispatcher_key; /* in the registry: the function that is run on waking up */
@@ -86,7 +92,18 @@ int bl_lua_events_worker(int number)
 {
     const slot *s = &here.zone->slots[number];
 
-    return s->pid ? s->worker : -1;
+    if (!s->pid)
+        return -1;
+    return s->worker >= 0 ? s->worker : -2;
+}
+
+/* The privileged agent has another user, and takes no signals from workers: it listens to a bell
+ * that all processes have from the master. Nobody reads it: each stroke is an edge for epoll, for
+ * each agent that listens. */
+static void ring(void)
+{
+    uint64_t stroke = 1;
+    ssize_t ignored BL_UNUSED = here.bell > 0 ? write(here.bell, &stroke, sizeof stroke) : 0;
 }
 
 void bl_lua_events_wake(int number)
@@ -97,8 +114,12 @@ void bl_lua_events_wake(int number)
     /* Now and then again: who was to send the signal may have died before, the process since. */
     if (pid == 0 || atomic_fetch_add(&s->wake, 1) % 64 != 0)
         return;
-    if (kill(pid, SIGURG) != 0 && errno == ESRCH)
+    if (kill(pid, SIGURG) == 0)
+        return;
+    if (errno == ESRCH)
         atomic_compare_exchange_strong(&s->pid, &pid, 0);
+    else
+        ring();
 }
 
 void bl_lua_events_waiting(int count)
@@ -133,6 +154,20 @@ static void on_wake(void)
         bl_run_free(run);
 }
 
+static void on_bell(bl_io *io BL_UNUSED)
+{
+    if (here.slot >= 0 && here.zone->slots[here.slot].wake)
+        on_wake();
+}
+
+static void listen_to_bell(void)
+{
+    if (bl_process != BL_PROCESS_AGENT || here.bell <= 0 || here.listening.added)
+        return;
+    here.listening.on_read = on_bell;
+    bl_io_add(&here.listening, here.bell);
+}
+
 void bl_lua_events_join(bl_lua_vm *vm)
 {
     const bl_http *http = vm->generation->http;
@@ -154,6 +189,7 @@ void bl_lua_events_join(bl_lua_vm *vm)
         forget_inbox(i);
     }
     bl_process_wake_hook = on_wake;
+    listen_to_bell();
     if (here.slot < 0)
         bl_log_write(BL_LOG_ALERT, vm->log, 0,
                      "there are more than %d processes: this one gets no messages from others",
@@ -188,6 +224,14 @@ static bool init_zone(bl_zone *z, void *before)
     return false;
 }
 
+static void make_bell(void)
+{
+#ifdef __linux__
+    if (here.bell <= 0)
+        here.bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+#endif
+}
+
 static bool finish(bl_conf *cf, void *main)
 {
     settings *s = main;
@@ -199,6 +243,7 @@ static bool finish(bl_conf *cf, void *main)
     if (s->zone == NULL)
         return false;
     s->zone->init = init_zone;
+    make_bell();
     return true;
 }
 
@@ -216,6 +261,18 @@ bl_module bl_lua_events_module = {
 };
 
 /* ------------------------------------------------------------- the family */
+
+/* start(CALLBACK, DATA, INFO): a run of its own, which runs right now until it waits. */
+static int l_start(lua_State *L)
+{
+    bl_run *run = bl_run_new(bl_lua_now.vm, NULL, BL_LUA_TIMER, bl_run_free);
+
+    lua_settop(L, 3);
+    lua_xmove(L, run->entry->L, 3);
+    if (bl_run_start(run, 2))
+        bl_run_free(run);
+    return 0;
+}
 
 /* dispatch(FUNCTION): the function that is run when this process is woken. */
 static int l_dispatch(lua_State *L)
@@ -240,6 +297,7 @@ void bl_lua_open_events(lua_State *L)
     static const luaL_Reg functions[] = {
         {"dispatch", l_dispatch},
         {"dict", l_dict},
+        {"start", l_start},
         {NULL, NULL},
     };
 
