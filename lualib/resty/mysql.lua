@@ -592,11 +592,15 @@ end
 ---@return integer? bytes sent
 ---@return string? err
 function _M.send_query(self, query)
-    self.row = protocol.text_row
     if type(query) == "table" then
         query = concat(query)
     end
-    return send_command(self, COM_QUERY, query)
+    local bytes, err = send_command(self, COM_QUERY, query)
+    if not bytes then
+        return nil, err
+    end
+    self.row = protocol.text_row
+    return bytes
 end
 
 -- Reads the definitions of columns and the packet behind them.
