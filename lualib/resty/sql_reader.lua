@@ -8,10 +8,12 @@
 -- missing part at once. So a small reply costs one call of the socket, and a long result one for
 -- every buffer full, however many packets it has.
 
+local byte = string.byte
 local sub = string.sub
+local tonumber = tonumber
 
--- At most so many bytes at a time.
-local CHUNK = 65536
+-- Asked for at a time: as much as the socket has in its buffer, and, when that was full, more.
+local SHORT, CHUNK = 4096, 65536
 
 -- What is missing of a packet is asked for by its size from here on.
 local LONG = 8192
@@ -22,11 +24,12 @@ local _M = {}
 ---@field sock table
 ---@field data string
 ---@field pos integer
+---@field chunk integer
 local mt = { __index = _M }
 
 -- A reader of what a socket receives from now on.
 function _M.new(sock)
-    return setmetatable({ sock = sock, data = "", pos = 1 }, mt)
+    return setmetatable({ sock = sock, data = "", pos = 1, chunk = SHORT }, mt)
 end
 
 -- Forgets what is not consumed: the socket is another's, or the same behind TLS.
@@ -49,7 +52,8 @@ function _M.need(self, count)
         if missing >= LONG then
             piece, err = sock:receive(missing)
         else
-            piece, err = sock:receiveany(CHUNK)
+            piece, err = sock:receiveany(self.chunk)
+            self.chunk = piece and #piece >= SHORT and CHUNK or SHORT
         end
         if not piece then
             self.data, self.pos = data, 1
@@ -59,6 +63,27 @@ function _M.need(self, count)
     end
     self.data, self.pos = data, 1
     return true
+end
+
+-- The number whose text stands from pos to stop; the text itself when it is none. Whole numbers of
+-- up to 15 digits, most of all, need no string.
+function _M.number_at(s, pos, stop)
+    if pos <= stop and stop - pos < 15 then
+        local value = 0
+        for at = pos, stop do
+            local digit = byte(s, at) - 48
+            if digit < 0 or digit > 9 then
+                value = nil
+                break
+            end
+            value = value * 10 + digit
+        end
+        if value then
+            return value
+        end
+    end
+    local text = sub(s, pos, stop)
+    return tonumber(text) or text
 end
 
 return _M
