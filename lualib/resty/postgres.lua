@@ -543,6 +543,7 @@ function _M.new(opts)
     return setmetatable({
         config = config,
         sock = sock,
+        sock_type = "nginx",
         reader = sql_reader.new(sock),
         convert_null = config.convert_null or false,
         max_message_size = config.max_message_size or MAX_MESSAGE,
