@@ -65,18 +65,36 @@ function _M.need(self, count)
     return true
 end
 
--- The number whose text stands from pos to stop; the text itself when it is none. Whole numbers of
--- up to 15 digits, most of all, need no string.
+-- Powers of ten that are exact.
+local POWERS = { [0] = 1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15 }
+
+-- The value of digits with at most one point among them, the first no point; nil for anything else.
+-- Up to 15 digits and the power are exact, so that the one division rounds as it should.
+local function of_digits(s, pos, stop)
+    local value, point = 0, nil
+    for at = pos, stop do
+        local digit = byte(s, at) - 48
+        if digit >= 0 and digit <= 9 then
+            value = value * 10 + digit
+        elseif digit == -2 and not point and at > pos then
+            point = at
+        else
+            return nil
+        end
+    end
+    return point and value / POWERS[stop - point] or value
+end
+
+-- The number whose text stands from pos to stop; the text itself when it is none. The usual ones
+-- need no string.
 function _M.number_at(s, pos, stop)
     if pos <= stop and stop - pos < 15 then
-        local value = 0
-        for at = pos, stop do
-            local digit = byte(s, at) - 48
-            if digit < 0 or digit > 9 then
-                value = nil
-                break
-            end
-            value = value * 10 + digit
+        local value
+        if byte(s, pos) ~= 45 then
+            value = of_digits(s, pos, stop)
+        elseif pos < stop then
+            value = of_digits(s, pos + 1, stop)
+            value = value and -value
         end
         if value then
             return value

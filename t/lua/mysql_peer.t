@@ -420,3 +420,38 @@ GET /t?seed=1&rounds=2000
 --- timeout: 60s
 --- response_body
 some good, some bad
+
+
+
+=== TEST 5: numbers in rows are what tonumber() says, to the last bit
+--- config
+location /t {
+    content_by_lua_block {
+        local number_at = require("resty.sql_reader").number_at
+        math.randomseed(3)
+        local letters = "0123456789.-e"
+        local texts = { "", "-", ".", "-.", "5.", "-5.", ".5", "1.2.3", "--1", "007", "-0", "0.1", "123456789012345",
+            "1234567890123456", "-99999999999.999", "1e3", "0x10", "nan", " 1" }
+        for i = 1, 20000 do
+            local text = {}
+            for j = 1, math.random(0, 18) do
+                local at = math.random(math.random() < 0.93 and 10 or 13)
+                text[j] = letters:sub(at, at)
+            end
+            if math.random() < 0.3 then text[1] = "-" end
+            if math.random() < 0.5 and #text > 2 then text[math.random(2, #text)] = "." end
+            texts[#texts + 1] = table.concat(text)
+        end
+        for _, text in ipairs(texts) do
+            local expected, got = tonumber(text) or text, number_at("xy" .. text .. "99", 3, #text + 2)
+            if expected ~= got and expected == expected or expected == 0 and 1 / expected ~= 1 / got then
+                ngx.say(("%q"):format(text), " ", expected, " ", got)
+            end
+        end
+        ngx.say("done")
+    }
+}
+--- request
+GET /t
+--- response_body
+done
