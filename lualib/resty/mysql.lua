@@ -30,6 +30,9 @@
 -- over plain TCP encrypted with the server's RSA key. Without server_public_key that key is taken
 -- on trust: who can put himself between can read the password, so use TLS across networks.
 --
+-- TLS: ssl_verify checks who has signed the server's certificate; that it is for the right server is
+-- checked when ssl_server_name says for which. Without ssl_verify nothing is checked.
+--
 -- Errors: nil, a message, and, when the server has refused something, MySQL's error number and
 -- the SQL state. The server's refusal leaves the connection usable. After anything else ("timeout",
 -- "closed", "packet size too big: N", "unexpected packet number", "malformed row", …) it is

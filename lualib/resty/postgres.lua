@@ -25,7 +25,9 @@
 --
 -- Logging in: trust, SCRAM-SHA-256 (over TLS with channel binding, when the server can), md5, and
 -- cleartext over TLS or a unix socket; over plain TCP only with allow_cleartext. TLS that the server
--- refuses is done without, unless ssl_required or ssl_verify is set.
+-- refuses is done without, unless ssl_required or ssl_verify is set. ssl_verify checks who has signed
+-- the server's certificate; that it is for the right server is checked when ssl_server_name says for
+-- which. Without ssl_verify nothing is checked.
 --
 -- Errors: nil and a message. Those of the server are "ERROR: relation \"x\" does not exist (15)",
 -- where the number is the position in the query; they leave the connection usable. After anything
