@@ -30,6 +30,9 @@
 -- over plain TCP encrypted with the server's RSA key. Without server_public_key that key is taken
 -- on trust: who can put himself between can read the password, so use TLS across networks.
 --
+-- TLS: ssl_verify checks who has signed the server's certificate; that it is for the right server is
+-- checked when ssl_server_name says for which. Without ssl_verify nothing is checked.
+--
 -- Errors: nil, a message, and, when the server has refused something, MySQL's error number and
 -- the SQL state. The server's refusal leaves the connection usable. After anything else ("timeout",
 -- "closed", "packet size too big: N", "unexpected packet number", "malformed row", …) it is
@@ -42,22 +45,25 @@
 --
 -- An object belongs to the request that made it: do not keep it in a module's variable.
 
-local auth = require "resty.mysql.auth"
 local binary = require "resty.mysql.binary"
+local log_in = require("resty.mysql.login").log_in
+local packets = require "resty.mysql.packets"
 local protocol = require "resty.mysql.protocol"
 local sql_reader = require "resty.sql_reader"
 local statement = require "resty.mysql.statement"
 
 local band = bit.band
+local broken = packets.broken
 local byte = string.byte
-local char = string.char
 local concat = table.concat
 local find = string.find
-local le24 = protocol.le24
+local ipairs = ipairs
 local new_table = require "table.new"
-local need = sql_reader.need
 local next = next
+local next_packet = packets.next_packet
 local pairs = pairs
+local send_packet = packets.send_packet
+local server_error = packets.server_error
 local setmetatable = setmetatable
 local sub = string.sub
 local tcp = ngx.socket.tcp
@@ -65,21 +71,14 @@ local tostring = tostring
 local type = type
 
 local MORE_RESULTS = protocol.MORE_RESULTS
-local CLIENT_SSL = protocol.SSL
 
 -- States of a connection.
 local CONNECTED, COMMAND_SENT = 1, 2
 
 local DEFAULT_MAX_PACKET = 1024 * 1024
 
--- A packet with so many bytes goes on in the next one.
-local FULL_PACKET = 0xffffff
-
 -- No statement has more columns or parameters.
 local MAX_COLUMNS = 65535
-
--- Logging in takes a few packets; a server that never comes to an end is none.
-local MAX_LOGIN_PACKETS = 16
 
 local COM_QUIT, COM_QUERY, COM_STMT_PREPARE, COM_STMT_CLOSE = "\1", "\3", "\22", "\25"
 
@@ -124,127 +123,6 @@ local mt = { __index = _M }
 ---@field server_status integer
 ---@field warning_count integer
 ---@field message? string
-
--- Packets ---------------------------------------------------------------------------------------
-
--- The connection is of no use any more.
-local function broken(self, err)
-    self.state = nil
-    self.sock:close()
-    return nil, err
-end
-
--- Sends a payload (a string, with another before it) as packets; the bytes sent.
-local function send_packet(self, head, payload)
-    local size = #head + #payload
-    local number = self.packet_no + 1
-    local pieces
-    if size < FULL_PACKET then
-        pieces = { le24(size) .. char(band(number, 255)) .. head, payload }
-    else
-        local whole = head .. payload
-        pieces = {}
-        for at = 1, size + 1, FULL_PACKET do
-            local piece = sub(whole, at, at + FULL_PACKET - 1)
-            pieces[#pieces + 1] = le24(#piece) .. char(band(number, 255))
-            pieces[#pieces + 1] = piece
-            number = number + 1
-        end
-        number = number - 1
-    end
-    self.packet_no = band(number, 255)
-    return self.sock:send(pieces)
-end
-
--- The rest of a packet that goes on in further ones: one string.
-local function join_packets(self, s, first, last)
-    local reader = self.reader
-    local pieces, total = { sub(s, first, last) }, FULL_PACKET
-    repeat
-        local ok, err = need(reader, 4)
-        if not ok then
-            return broken(self, "failed to receive packet header: " .. err)
-        end
-        local a, b, c, number = byte(reader.data, reader.pos, reader.pos + 3)
-        local len = a + b * 0x100 + c * 0x10000
-        total = total + len
-        self.packet_no = band(self.packet_no + 1, 255)
-        if number ~= self.packet_no then
-            return broken(self, "unexpected packet number")
-        elseif total > self.max_packet_size then
-            return broken(self, "packet size too big: " .. total)
-        end
-        ok, err = need(reader, len + 4)
-        if not ok then
-            return broken(self, "failed to read packet content: " .. err)
-        end
-        pieces[#pieces + 1] = sub(reader.data, reader.pos + 4, reader.pos + 3 + len)
-        reader.pos = reader.pos + 4 + len
-    until len < FULL_PACKET
-    return concat(pieces), 1, total
-end
-
--- Sees to it that the next packet is in the buffer; checks its head. Its length.
-local function receive_packet(self, reader)
-    local ok, err = need(reader, 4)
-    if not ok then
-        return broken(self, "failed to receive packet header: " .. err)
-    end
-    local a, b, c, number = byte(reader.data, reader.pos, reader.pos + 3)
-    local len = a + b * 0x100 + c * 0x10000
-    if len == 0 then
-        return broken(self, "empty packet")
-    elseif len > self.max_packet_size then
-        return broken(self, "packet size too big: " .. len)
-    elseif number ~= band(self.packet_no + 1, 255) then
-        return broken(self, "unexpected packet number")
-    end
-    ok, err = need(reader, len + 4)
-    if not ok then
-        return broken(self, "failed to read packet content: " .. err)
-    end
-    return len
-end
-
--- The next packet: a string, and the positions in it of the packet's first and last byte.
-local function next_packet(self)
-    local reader = self.reader
-    local data, pos = reader.data, reader.pos
-    local len
-    if pos + 4 <= #data then
-        local a, b, c, number = byte(data, pos, pos + 3)
-        len = a + b * 0x100 + c * 0x10000
-        if len == 0 or len > self.max_packet_size or pos + 3 + len > #data
-            or number ~= band(self.packet_no + 1, 255)
-        then
-            len = nil
-        end
-    end
-    if not len then
-        local err
-        len, err = receive_packet(self, reader)
-        if not len then
-            return nil, err
-        end
-        data, pos = reader.data, reader.pos
-    end
-    self.packet_no = band(self.packet_no + 1, 255)
-    reader.pos = pos + 4 + len
-    if len == FULL_PACKET then
-        return join_packets(self, data, pos + 4, pos + 3 + len)
-    end
-    return data, pos + 4, pos + 3 + len
-end
-
--- The results for an error packet. The connection can go on.
-local function server_error(self, s, first, last)
-    local message, code, state = protocol.err(s, first, last)
-    if not message then
-        return broken(self, "malformed error packet")
-    end
-    self.state = CONNECTED
-    return nil, message, code, state
-end
 
 -- Connecting ------------------------------------------------------------------------------------
 
@@ -317,132 +195,6 @@ local function connect_socket(self, opts, user)
     local path = opts.path
     pool.pool = pool.pool or pool_name(opts, user, opts.database, path)
     return self.sock:connect(sub(path, 1, 5) == "unix:" and path or "unix:" .. path, pool)
-end
-
--- Asks for TLS and does its handshake.
-local function start_tls(self, opts, head)
-    local ok, err = send_packet(self, head, "")
-    if not ok then
-        return nil, "failed to send ssl request packet: " .. err
-    end
-    -- What came before TLS is nobody's answer.
-    if self.reader:pending() > 0 then
-        return nil, "unexpected data before TLS"
-    end
-    ok, err = self.sock:sslhandshake(false, opts.ssl_server_name, opts.ssl_verify or false)
-    if not ok then
-        return nil, "failed to do ssl handshake: " .. (err or "")
-    end
-    return true
-end
-
--- What a packet of the server means while logging in: true when it is done, false when there is
--- more to come, or nil and an error.
-local function login_step(self, login, s, first, last)
-    local kind = byte(s, first)
-    local answer, err
-    if kind == 0 then
-        return true
-    elseif kind == 255 then
-        return server_error(self, s, first, last)
-    elseif kind == 254 then
-        if first == last then
-            return nil, "old pre-4.1 authentication protocol is not supported"
-        end
-        local plugin, scramble = protocol.auth_switch(s, first, last)
-        if not plugin then
-            return nil, "malformed auth switch packet"
-        end
-        answer, err = auth.answer(login, plugin, scramble)
-    elseif kind == 1 then
-        answer, err = auth.more(login, sub(s, first + 1, last))
-    else
-        return nil, "bad packet type: " .. kind
-    end
-    if answer == nil then
-        return nil, err
-    end
-    if answer then
-        local ok
-        ok, err = send_packet(self, answer, "")
-        if not ok then
-            return nil, "failed to send client authentication packet: " .. err
-        end
-    end
-    return false
-end
-
-local function finish_login(self, login)
-    for _ = 1, MAX_LOGIN_PACKETS do
-        local s, first, last = next_packet(self)
-        if not s then
-            return nil, first
-        end
-        local done, err, code, state = login_step(self, login, s, first, last)
-        if done == nil then
-            return nil, err, code, state
-        elseif done then
-            return 1
-        end
-    end
-    return nil, "too many packets of the login"
-end
-
--- The server's greeting: what it is and can do.
-local function read_greeting(self)
-    local s, first, last = next_packet(self)
-    if not s then
-        return nil, first
-    elseif byte(s, first) == 255 then
-        return server_error(self, s, first, last)
-    end
-    local greeting = protocol.greeting(s, first, last)
-    if not greeting then
-        return nil, "unsupported or malformed handshake packet"
-    end
-    self._server_ver = greeting.version
-    return greeting
-end
-
-local function log_in(self, opts, user, charset)
-    local greeting, err, code, state = read_greeting(self)
-    if not greeting then
-        return nil, err, code, state
-    end
-    local database = opts.database ~= "" and opts.database or nil
-    local options = { found_rows = opts.found_rows, charset = charset, database = database }
-    if opts.ssl then
-        if band(greeting.capabilities, CLIENT_SSL) == 0 then
-            return nil, "ssl disabled on server"
-        end
-        options.capabilities = CLIENT_SSL
-    end
-    local head = protocol.login_head(options)
-    if opts.ssl then
-        local ok
-        ok, err = start_tls(self, opts, head)
-        if not ok then
-            return nil, err
-        end
-    end
-    local login = {
-        password = opts.password or "",
-        tls = opts.ssl,
-        secure = opts.ssl or not opts.host,
-        server_public_key = opts.server_public_key,
-    }
-    local plugin = auth.first(greeting.plugin)
-    local answer
-    answer, err = auth.answer(login, plugin, greeting.scramble)
-    if not answer then
-        return nil, err
-    end
-    local ok
-    ok, err = send_packet(self, protocol.login(head, user, answer, database, plugin), "")
-    if not ok then
-        return nil, "failed to send client authentication packet: " .. err
-    end
-    return finish_login(self, login)
 end
 
 --- Connects and logs in, or takes an idle connection from the pool.
@@ -592,11 +344,15 @@ end
 ---@return integer? bytes sent
 ---@return string? err
 function _M.send_query(self, query)
-    self.row = protocol.text_row
     if type(query) == "table" then
         query = concat(query)
     end
-    return send_command(self, COM_QUERY, query)
+    local bytes, err = send_command(self, COM_QUERY, query)
+    if not bytes then
+        return nil, err
+    end
+    self.row = protocol.text_row
+    return bytes
 end
 
 -- Reads the definitions of columns and the packet behind them.

@@ -25,7 +25,9 @@
 --
 -- Logging in: trust, SCRAM-SHA-256 (over TLS with channel binding, when the server can), md5, and
 -- cleartext over TLS or a unix socket; over plain TCP only with allow_cleartext. TLS that the server
--- refuses is done without, unless ssl_required or ssl_verify is set.
+-- refuses is done without, unless ssl_required or ssl_verify is set. ssl_verify checks who has signed
+-- the server's certificate; that it is for the right server is checked when ssl_server_name says for
+-- which. Without ssl_verify nothing is checked.
 --
 -- Errors: nil and a message. Those of the server are "ERROR: relation \"x\" does not exist (15)",
 -- where the number is the position in the query; they leave the connection usable. After anything
@@ -36,21 +38,28 @@
 -- COPY FROM STDIN is refused. A message of the server may have max_message_size bytes, 64 MB unless
 -- set. An object belongs to the request that made it: do not keep it in a module's variable.
 
-local auth = require "resty.postgres.auth"
 local escape = require "resty.postgres.escape"
+local messages = require "resty.postgres.messages"
 local null = require "resty.postgres.null"
 local protocol = require "resty.postgres.protocol"
-local sql_auth = require "resty.sql_auth"
+local set_up = require("resty.postgres.login").set_up
 local sql_reader = require "resty.sql_reader"
 local types = require "resty.postgres.types"
 
+local assert = assert
+local broken = messages.broken
 local byte = string.byte
 local char = string.char
 local data_row = protocol.data_row
+local error = error
 local find = string.find
 local format = string.format
+local ipairs = ipairs
 local match = string.match
+local next_message = messages.next_message
 local need = sql_reader.need
+local pairs = pairs
+local pcall = pcall
 local select = select
 local setmetatable = setmetatable
 local sub = string.sub
@@ -64,9 +73,9 @@ local VERSION = "1.16.0"
 local MAX_MESSAGE = 64 * 1024 * 1024
 
 -- Messages of the server by their letters.
-local AUTHENTICATION, BACKEND_KEY, COMMAND_COMPLETE, COPY_BOTH, COPY_IN, DATA_ROW, EMPTY_QUERY, ERROR, NOTICE,
-    NOTIFICATION, PARAMETER, READY, ROW_DESCRIPTION =
-    82, 75, 67, 87, 71, 68, 73, 69, 78, 65, 83, 90, 84
+local COMMAND_COMPLETE, COPY_BOTH, COPY_IN, DATA_ROW, EMPTY_QUERY, ERROR, NOTICE, NOTIFICATION, PARAMETER, READY,
+    ROW_DESCRIPTION =
+    67, 87, 71, 68, 73, 69, 78, 65, 83, 90, 84
 
 ---@class resty.postgres
 local methods = { NULL = null, PG_TYPES = types.oids, type_deserializers = types.deserializers }
@@ -95,69 +104,7 @@ local methods = { NULL = null, PG_TYPES = types.oids, type_deserializers = types
 ---@field backlog? integer how many connects may wait when the pool is in full use
 ---@field socket_type? string accepted and ignored: there is one kind of sockets
 
--- Messages --------------------------------------------------------------------------------------
-
--- The connection is of no use any more.
-local function broken(self, err)
-    self.ready = false
-    self.sock:close()
-    return nil, err
-end
-
--- Sees to it that the next message is in the buffer. The length of its body.
-local function receive_message(self, reader)
-    local ok, err = need(reader, 5)
-    if not ok then
-        return broken(self, err)
-    end
-    local len = protocol.u32(reader.data, reader.pos + 1) - 4
-    if len < 0 or len > self.max_message_size then
-        return broken(self, "message too big: " .. len)
-    end
-    ok, err = need(reader, len + 5)
-    if not ok then
-        return broken(self, err)
-    end
-    return len
-end
-
--- The next message: its kind, a string, and the positions in it of the body's first and last byte.
-local function next_message(self)
-    local reader = self.reader
-    local data, pos = reader.data, reader.pos
-    local len
-    if pos + 4 <= #data then
-        local a, b, c, d = byte(data, pos + 1, pos + 4)
-        len = a * 0x1000000 + b * 0x10000 + c * 0x100 + d - 4
-        if len < 0 or len > self.max_message_size or pos + 4 + len > #data then
-            len = nil
-        end
-    end
-    if not len then
-        local err
-        len, err = receive_message(self, reader)
-        if not len then
-            return nil, err
-        end
-        data, pos = reader.data, reader.pos
-    end
-    reader.pos = pos + 5 + len
-    return byte(data, pos), data, pos + 5, pos + 4 + len
-end
-
-local function send(self, bytes)
-    local ok, err = self.sock:send(bytes)
-    if not ok then
-        return broken(self, err)
-    end
-    return true
-end
-
 -- Connecting ------------------------------------------------------------------------------------
-
-local function is_given(text)
-    return text ~= nil and text ~= ""
-end
 
 -- Connections are shared by those who would make the same one.
 local function pool_name(config, place)
@@ -180,189 +127,6 @@ local function connect_socket(self)
     end
     pool.pool = pool.pool or pool_name(config, config.host .. ":" .. config.port)
     return self.sock:connect(config.host, tonumber(config.port), pool)
-end
-
--- Our own certificate, for servers that want one.
-local function set_client_cert(self)
-    local cert, key = self.config.cert, self.config.key
-    if not cert then
-        return true
-    end
-    local ssl = require "ngx.ssl"
-    local err
-    if type(cert) == "string" then
-        cert, err = ssl.parse_pem_cert(cert)
-    end
-    if cert and type(key) == "string" then
-        key, err = ssl.parse_pem_priv_key(key)
-    end
-    if not cert or not key then
-        return nil, "bad certificate or key: " .. (err or "no key")
-    end
-    return self.sock:setclientcert(cert, key)
-end
-
--- Asks for TLS; true when there is TLS then, false when the server has none.
-local function start_tls(self)
-    local config = self.config
-    local ok, err = self.sock:send(protocol.SSL_REQUEST)
-    if not ok then
-        return nil, err
-    end
-    local answer
-    answer, err = self.sock:receive(1)
-    if not answer then
-        return nil, err
-    elseif answer == "N" then
-        if config.ssl_required or config.ssl_verify then
-            return nil, "the server does not support SSL connections"
-        end
-        return false
-    elseif answer ~= "S" then
-        return nil, "unknown response to the SSL request"
-    end
-    ok, err = set_client_cert(self)
-    if not ok then
-        return nil, err
-    end
-    ok, err = self.sock:sslhandshake(false, config.ssl_server_name, config.ssl_verify or false)
-    if not ok then
-        return nil, "SSL handshake failed: " .. (err or "")
-    end
-    return true
-end
-
-local function send_password(self, answer)
-    return self.sock:send(protocol.message("p", answer .. "\0"))
-end
-
--- The mechanisms of a SASL request, as a set.
-local function read_mechanisms(s, pos, last)
-    local set = {}
-    while pos <= last and byte(s, pos) ~= 0 do
-        local name
-        name, pos = protocol.c_string(s, pos, last)
-        if not name then
-            break
-        end
-        set[name] = true
-    end
-    return set
-end
-
-local function begin_scram(self, login, s, first, last)
-    local binding
-    if login.tls then
-        local ssl = self.sock:getsslpointer()
-        binding = ssl and sql_auth.server_end_point(ssl)
-    end
-    local exchange, err = auth.scram_begin(login.password, read_mechanisms(s, first, last), binding)
-    if not exchange then
-        return nil, err
-    end
-    login.scram = exchange
-    local body = exchange.mechanism .. "\0" .. protocol.be32(#exchange.first) .. exchange.first
-    return self.sock:send(protocol.message("p", body))
-end
-
-local function continue_scram(self, login, text)
-    if not login.scram then
-        return nil, "unexpected SASL message"
-    end
-    local answer, err = auth.scram_continue(login.scram, text)
-    if not answer then
-        return nil, err
-    end
-    return self.sock:send(protocol.message("p", answer))
-end
-
--- A server that began to prove itself has to come to the end of it.
-local function authenticated(_, login)
-    if login.scram and not login.scram.proved then
-        return nil, "the server does not know the password"
-    end
-    login.done = true
-    return true
-end
-
-local function cleartext(self, login)
-    if not (login.secure or self.config.allow_cleartext) then
-        return nil, "the server wants the password in cleartext over a connection that is not encrypted"
-    end
-    return send_password(self, login.password)
-end
-
--- What to do at each kind of authentication request.
-local REQUESTS = {
-    [0] = authenticated,
-    [3] = cleartext,
-    [5] = function(self, login, s, first, last)
-        if last - first < 3 then
-            return nil, "malformed authentication request"
-        end
-        return send_password(self, auth.md5(self.config.user, login.password, sub(s, first, first + 3)))
-    end,
-    [10] = begin_scram,
-    [11] = function(self, login, s, first, last)
-        return continue_scram(self, login, sub(s, first, last))
-    end,
-    [12] = function(_, login, s, first, last)
-        if not login.scram then
-            return nil, "unexpected SASL message"
-        end
-        return auth.scram_finish(login.scram, sub(s, first, last))
-    end,
-}
-
-local function answer_request(self, login, s, first, last)
-    if last - first < 3 then
-        return nil, "malformed authentication request"
-    end
-    local kind = protocol.u32(s, first)
-    local answer = REQUESTS[kind]
-    if not answer then
-        return nil, "don't know how to auth: " .. kind
-    elseif not login.password and kind ~= 0 then
-        return nil, "missing password, required for connect"
-    end
-    return answer(self, login, s, first + 4, last)
-end
-
--- Goes on until the server is ready for queries.
-local function log_in(self, login)
-    local config = self.config
-    local ok, err = self.sock:send(protocol.startup(config.user, config.database, config.application_name))
-    while ok do
-        local kind, s, first, last = next_message(self)
-        if not kind then
-            return nil, s
-        elseif kind == AUTHENTICATION then
-            ok, err = answer_request(self, login, s, first, last)
-        elseif kind == ERROR then
-            return nil, (protocol.report(s, first, last) or "malformed error")
-        elseif kind == READY and login.done then
-            self.status = sub(s, first, first)
-            return true
-        elseif kind == BACKEND_KEY or kind == PARAMETER or kind == NOTICE or kind == 118 then -- v: version
-            ok = true
-        else
-            return nil, "unexpected message while connecting"
-        end
-    end
-    return nil, err
-end
-
-local function set_up(self)
-    local config = self.config
-    local tls, err = false, nil
-    if config.ssl then
-        tls, err = start_tls(self)
-        if tls == nil then
-            return nil, err
-        end
-    end
-    local password = is_given(config.password) and config.password or nil
-    return log_in(self, { password = password, tls = tls, secure = tls or config.socket_path })
 end
 
 --- Connects and logs in, or takes an idle connection from the pool.
@@ -423,6 +187,14 @@ function methods.keepalive(self, ...)
 end
 
 -- Queries ---------------------------------------------------------------------------------------
+
+local function send(self, bytes)
+    local ok, err = self.sock:send(bytes)
+    if not ok then
+        return broken(self, err)
+    end
+    return true
+end
 
 -- The result of one statement.
 local function statement_result(exchange, tag)
@@ -773,6 +545,7 @@ function _M.new(opts)
     return setmetatable({
         config = config,
         sock = sock,
+        sock_type = "nginx",
         reader = sql_reader.new(sock),
         convert_null = config.convert_null or false,
         max_message_size = config.max_message_size or MAX_MESSAGE,

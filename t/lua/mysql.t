@@ -137,6 +137,7 @@ location /t {
         while res do
             test.show(res.server_status or res, err)
             if err ~= "again" then break end
+            test.show((db:query("SELECT 1")))
             res, err = db:read_result()
         end
         test.show(db:set_keepalive())
@@ -159,7 +160,9 @@ nil "You have an error in your SQL syntax; check the manual that corresponds to 
 18
 {{four=4}}
 {{x="6"}} "again"
+nil
 {{y="7"}} "again"
+nil
 2 nil
 1
 nil "failed to send query: cannot send query in the current context: nil"

@@ -4,9 +4,12 @@ use lib 't/lib';
 use Bulan::Test;
 use Bulan::Test::Backend;
 use Bulan::Test::Server;
+use Bulan::Test::Tls;
 use Digest::SHA qw(sha1 sha256);
+use IO::Socket::SSL;
 
 my $folder   = Bulan::Test::Server::new_tree();
+my $cert     = Bulan::Test::Tls->new->certificate('peer.test');
 my $scramble = join '', map { chr(33 + $_ * 3 % 90) } 1 .. 20;
 my $PASSWORD = "pass'word of some length, with umlauts: \xc3\xa4";
 
@@ -18,10 +21,10 @@ my $public = Bulan::Test::Server::slurp("$folder/public.pem");
 
 sub packet { my ($number, $payload) = @_; return substr(pack('V', length $payload), 0, 3) . chr($number) . $payload }
 
-# Capabilities as MySQL 8 has them but for TLS.
+# Capabilities as MySQL 8 has them.
 sub greeting {
-    my ($plugin) = @_;
-    my $capabilities = 0xdfffffff & ~0x800;
+    my ($plugin, $tls) = @_;
+    my $capabilities = $tls ? 0xdfffffff : 0xdfffffff & ~0x800;
     return packet(0, "\x0a8.4.0\0" . pack('V', 7) . substr($scramble, 0, 8) . "\0" . pack('v', $capabilities & 0xffff)
         . "\xff" . pack('v', 2) . pack('v', $capabilities >> 16) . chr(21) . "\0" x 10 . substr($scramble, 8) . "\0"
         . "$plugin\0");
@@ -57,16 +60,22 @@ sub decrypt {
     return substr($text ^ ($scramble x 20), 0, length $text);
 }
 
-# Serves a login by the ways of its user's name; true when it went well.
+# Serves a login by the ways of its user's name; true when it went well. `$secure`: the password may
+# come as it is.
 sub log_in {
-    my ($connection, $over_socket) = @_;
+    my ($connection, $secure, $tls) = @_;
     my ($way) = ('caching_sha2_password');
-    $connection->send(greeting($way));
+    $connection->send(greeting($way, $tls));
+    if ($tls) {    # the first part of the login, no byte more, and then the handshake
+        sysread $connection->socket, my $head, 36;
+        IO::Socket::SSL->start_SSL($connection->socket, SSL_server => 1, SSL_cert_file => $cert->{cert},
+            SSL_key_file => $cert->{key}) or die "handshake: $IO::Socket::SSL::SSL_ERROR";
+    }
     my $login = read_login($connection);
     my $user = $login->{user};
-    my $number = 2;
+    my $number = $tls ? 3 : 2;
 
-    if ($user eq 'nobody') { $connection->send(packet(2, $DENIED)); return 0 }
+    if ($user eq 'nobody') { $connection->send(packet($number, $DENIED)); return 0 }
     if ($user =~ /^switch:(\w+)/) {
         $connection->send(packet($number, "\xfe$1\0$scramble\0"));
         $number += 2;
@@ -77,9 +86,12 @@ sub log_in {
         my $stage = sha1($PASSWORD);
         return 1 * ($login->{answer} eq ($stage ^ sha1($scramble . sha1($stage)))) && $connection->send(packet($number, $OK));
     }
-    if ($user eq 'empty') { return $login->{answer} eq '' && $connection->send(packet(2, $OK)) }
+    if ($user eq 'empty') { return $login->{answer} eq '' && $connection->send(packet($number, $OK)) }
+    if ($way eq 'mysql_clear_password') {
+        return $connection->send(packet($number, $login->{answer} eq "$PASSWORD\0" ? $OK : $DENIED));
+    }
     if ($way eq 'sha256_password') {
-        return $connection->send(packet($number, $login->{answer} eq "$PASSWORD\0" ? $OK : $DENIED)) if $over_socket;
+        return $connection->send(packet($number, $login->{answer} eq "$PASSWORD\0" ? $OK : $DENIED)) if $secure;
         die 'no request for the key' if $login->{answer} ne "\1";
         $connection->send(packet($number, "\1$public"));
         my $good = decrypt(read_packet($connection)) eq "$PASSWORD\0";
@@ -89,7 +101,7 @@ sub log_in {
     return $connection->send(packet($number, "\1\3") . packet($number + 1, $OK)) if $user =~ /fast/;
     $connection->send(packet($number++, "\1\4"));
     my $answer = read_packet($connection);
-    return $connection->send(packet($number + 1, $answer eq "$PASSWORD\0" ? $OK : $DENIED)) if $over_socket;
+    return $connection->send(packet($number + 1, $answer eq "$PASSWORD\0" ? $OK : $DENIED)) if $secure;
     if ($user !~ /pinned/) {
         die 'no request for the key' if $answer ne "\2";
         $connection->send(packet(++$number, $user =~ /nonsense/ ? "\1-----BEGIN NONSENSE-----" : "\1$public"));
@@ -131,8 +143,8 @@ my %answer = (
 
 # A client that has heard enough closes in the middle.
 sub serve {
-    my ($connection, $over_socket) = @_;
-    my $good = eval { log_in($connection, $over_socket) };
+    my ($connection, $secure, $tls) = @_;
+    my $good = eval { log_in($connection, $secure, $tls) };
     die $@ if $@ && $@ ne "closed\n";
     return if !$good;
     while (1) {
@@ -143,6 +155,7 @@ sub serve {
 }
 
 my $server = Bulan::Test::Backend->tcp(sub { serve($_[0], 0) }, parallel => 1);
+my $over_tls = Bulan::Test::Backend->tcp(sub { serve($_[0], 1, 1) }, parallel => 1);
 my $local  = Bulan::Test::Backend->tcp(sub { serve($_[0], 1) }, parallel => 1, where => "$folder/socket");
 
 # Servers that are none: what they say before anything is asked.
@@ -162,7 +175,8 @@ my $none = Bulan::Test::Backend->tcp(sub {
     $connection->read_all(5);
 });
 
-@ENV{qw(TEST_NGINX_PEER TEST_NGINX_LOCAL TEST_NGINX_NONE)} = ($server->port, "$folder/socket", $none->port);
+@ENV{qw(TEST_NGINX_PEER TEST_NGINX_TLS TEST_NGINX_LOCAL TEST_NGINX_NONE)}
+    = ($server->port, $over_tls->port, "$folder/socket", $none->port);
 $ENV{TEST_NGINX_GREETINGS} = @greetings;
 
 add_block_preprocessor(sub {
@@ -183,17 +197,24 @@ location /t {
         local function try(user, opts)
             opts = opts or {}
             opts.user, opts.password = user, opts.password or password
-            if not opts.path then opts.host, opts.port = "127.0.0.1", $TEST_NGINX_PEER end
+            if not opts.path then
+                opts.host, opts.port = "127.0.0.1", opts.ssl and $TEST_NGINX_TLS or $TEST_NGINX_PEER
+            end
             local db = require("resty.mysql"):new()
             db:set_timeout(10000)
             local ok, err, code, state = db:connect(opts)
-            ngx.say(user, opts.path and " locally" or "", ": ", ok and db:query("good")[1].a == "a", " ", err, " ", code, " ", state)
+            ngx.say(user, opts.path and " locally" or opts.ssl and " over TLS" or "", ": ", ok and db:query("good")[1].a == "a", " ", err, " ", code, " ", state)
         end
         try("fast")
         try("fast", { password = "wrong" })
         try("empty", { password = "" })
         try("full")
         try("full", { path = "$TEST_NGINX_LOCAL" })
+        try("fast", { ssl = true })
+        try("full", { ssl = true })
+        try("full", { ssl = true, password = "wrong" })
+        try("switch:sha256_password", { ssl = true })
+        try("switch:mysql_clear_password", { ssl = true })
         try("full pinned", { server_public_key = key })
         try("full pinned", { server_public_key = "no key" })
         try("full nonsense")
@@ -217,6 +238,11 @@ fast: nil Access denied by the script 1045 28000
 empty: true nil nil nil
 full: true nil nil nil
 full locally: true nil nil nil
+fast over TLS: true nil nil nil
+full over TLS: true nil nil nil
+full over TLS: nil Access denied by the script 1045 28000
+switch:sha256_password over TLS: true nil nil nil
+switch:mysql_clear_password over TLS: true nil nil nil
 full pinned: true nil nil nil
 full pinned: nil bad public key nil nil
 full nonsense: nil bad public key nil nil
@@ -394,3 +420,38 @@ GET /t?seed=1&rounds=2000
 --- timeout: 60s
 --- response_body
 some good, some bad
+
+
+
+=== TEST 5: numbers in rows are what tonumber() says, to the last bit
+--- config
+location /t {
+    content_by_lua_block {
+        local number_at = require("resty.sql_reader").number_at
+        math.randomseed(3)
+        local letters = "0123456789.-e"
+        local texts = { "", "-", ".", "-.", "5.", "-5.", ".5", "1.2.3", "--1", "007", "-0", "0.1", "123456789012345",
+            "1234567890123456", "-99999999999.999", "1e3", "0x10", "nan", " 1" }
+        for i = 1, 20000 do
+            local text = {}
+            for j = 1, math.random(0, 18) do
+                local at = math.random(math.random() < 0.93 and 10 or 13)
+                text[j] = letters:sub(at, at)
+            end
+            if math.random() < 0.3 then text[1] = "-" end
+            if math.random() < 0.5 and #text > 2 then text[math.random(2, #text)] = "." end
+            texts[#texts + 1] = table.concat(text)
+        end
+        for _, text in ipairs(texts) do
+            local expected, got = tonumber(text) or text, number_at("xy" .. text .. "99", 3, #text + 2)
+            if expected ~= got and expected == expected or expected == 0 and 1 / expected ~= 1 / got then
+                ngx.say(("%q"):format(text), " ", expected, " ", got)
+            end
+        end
+        ngx.say("done")
+    }
+}
+--- request
+GET /t
+--- response_body
+done

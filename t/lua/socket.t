@@ -500,3 +500,39 @@ GET /t
 --- response_body_like
 \Anil (?:closed|connection reset by peer) \[(?:abc)?\]
 nilclosed$
+
+
+
+=== TEST 15: receiveany() of much gives more than a buffer, and mixes with the other ways to read
+--- config
+location /t {
+    content_by_lua_block {
+        local sock = ngx.socket.tcp()
+        assert(sock:connect("127.0.0.1", $TEST_NGINX_RAND_PORT_1))
+        sock:send(".")
+        local pieces, large = { sock:receive(3), sock:receiveany(10) }, 0
+        while true do
+            local piece, err, partial = sock:receiveany(65536)
+            if not piece then
+                ngx.say(err, " ", #partial)
+                break
+            end
+            pieces[#pieces + 1] = piece
+            if #piece > 4096 then large = large + 1 end
+            assert(#piece <= 65536)
+            if #pieces < 10 then pieces[#pieces + 1] = sock:receive(2) end
+        end
+        local text = table.concat(pieces)
+        ngx.say(#text, " ", text == ("0123456789"):rep(100000), " ", large > 0)
+    }
+}
+--- tcp_listen: $TEST_NGINX_RAND_PORT_1
+--- tcp_query_len: 1
+--- tcp_reply eval: "0123456789" x 100000
+--- request
+GET /t
+--- response_body
+closed 0
+1000000 true true
+--- no_error_log
+[error]

@@ -12,6 +12,7 @@ local char = string.char
 local clone = require "table.clone"
 local concat = table.concat
 local ffi = require "ffi"
+local ffi_cast = ffi.cast
 local ffi_copy = ffi.copy
 local ffi_new = ffi.new
 local ffi_string = ffi.string
@@ -22,6 +23,7 @@ local istype = ffi.istype
 local lenenc_span = protocol.lenenc_span
 local lenenc_string = protocol.lenenc_string
 local null = ngx.null
+local number_at = require("resty.sql_reader").number_at
 local sub = string.sub
 local tonumber = tonumber
 local tostring = tostring
@@ -31,6 +33,7 @@ local u32 = protocol.u32
 
 local UNSIGNED = 0x20
 
+local bytes_type = ffi.typeof("const char *")
 local int8 = ffi_new("int8_t[1]")
 local int16 = ffi_new("int16_t[1]")
 local int32 = ffi_new("int32_t[1]")
@@ -107,7 +110,7 @@ local function fixed(size, box, unsigned_range)
         if pos + size - 1 > last then
             return nil
         end
-        ffi_copy(box, sub(s, pos, pos + size - 1), size)
+        ffi_copy(box, ffi_cast(bytes_type, s) + (pos - 1), size)
         local value = tonumber(box[0])
         if value < 0 and unsigned_range and band(flags, UNSIGNED) ~= 0 then
             value = value + unsigned_range
@@ -123,7 +126,7 @@ local function read_float(s, pos, last)
     if pos + 3 > last then
         return nil
     end
-    ffi_copy(float, sub(s, pos, pos + 3), 4)
+    ffi_copy(float, ffi_cast(bytes_type, s) + (pos - 1), 4)
     local exact = tonumber(float[0])
     for digits = 6, 8 do
         local value = tonumber(format("%." .. digits .. "g", exact))
@@ -140,7 +143,7 @@ local function read_longlong(s, pos, last, flags)
         return nil
     end
     local box = band(flags, UNSIGNED) ~= 0 and uint64 or int64
-    ffi_copy(box, sub(s, pos, pos + 7), 8)
+    ffi_copy(box, ffi_cast(bytes_type, s) + (pos - 1), 8)
     return (gsub(tostring(box[0]), "U?LL$", "")), pos + 8
 end
 
@@ -212,8 +215,11 @@ local function read_string(s, pos, last)
 end
 
 local function read_decimal(s, pos, last)
-    local value, at = read_string(s, pos, last)
-    return value and (tonumber(value) or value), at
+    local first, stop = lenenc_span(s, pos, last)
+    if not first then
+        return nil
+    end
+    return number_at(s, first, stop), stop + 1
 end
 
 local READERS = {

@@ -13,9 +13,9 @@ local clone = require "table.clone"
 local find = string.find
 local gsub = string.gsub
 local null = ngx.null
+local number_at = require("resty.sql_reader").number_at
 local rep = string.rep
 local sub = string.sub
-local tonumber = tonumber
 local tostring = tostring
 local type = type
 
@@ -340,11 +340,7 @@ function _M.text_row(s, pos, last, columns)
                     return nil
                 end
             end
-            local value = sub(s, pos, stop)
-            if numeric[i] then
-                value = tonumber(value) or value
-            end
-            row[keys[i]] = value
+            row[keys[i]] = numeric[i] and number_at(s, pos, stop) or sub(s, pos, stop)
             pos = stop + 1
         end
     end

@@ -11,8 +11,8 @@ local clone = require "table.clone"
 local concat = table.concat
 local find = string.find
 local floor = math.floor
+local number_at = require("resty.sql_reader").number_at
 local sub = string.sub
-local tonumber = tonumber
 
 local _M = {}
 
@@ -178,14 +178,14 @@ function _M.data_row(s, pos, last, columns, client)
             if stop > last then
                 return nil
             end
-            local value = sub(s, pos, stop)
             local kind = kinds[i]
             if kind == NUMBER then
-                value = tonumber(value) or value
+                row[names[i]] = number_at(s, pos, stop)
             elseif kind == CALL then
-                value = columns.calls[i](client, value, names[i])
+                row[names[i]] = columns.calls[i](client, sub(s, pos, stop), names[i])
+            else
+                row[names[i]] = sub(s, pos, stop)
             end
-            row[names[i]] = value
             pos = stop + 1
         end
     end

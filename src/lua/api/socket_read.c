@@ -6,6 +6,7 @@
 enum {
     FIRST_SIZE = 4096,          /* bytes a growing string begins with */
     STEP_MAX = 1024 * 1024 * 4, /* it doubles up to here, then grows by this */
+    MUCH = 65536,               /* whoever asks receiveany() for this is given more than a buffer */
 };
 
 /* ------------------------------------------------------------- bytes that grow */
@@ -135,6 +136,10 @@ static bool take_any(bl_socket *s, lua_State *L)
 {
     size_t n = BL_MIN(have(s), s->want_size);
 
+    if (n == 0 && s->partial.len) {
+        push_partial(s, L);
+        return true;
+    }
     if (n == 0)
         return false;
     lua_pushlstring(L, s->pos, n);
@@ -215,19 +220,31 @@ static bool take(bl_socket *s, lua_State *L)
     }
 }
 
+/* How many bytes the waiting call could take now; 0 when only their content tells. */
+static size_t wanted(const bl_socket *s)
+{
+    switch (s->want) {
+    case BL_WANT_SIZE:
+        return s->want_size - s->partial.len;
+    case BL_WANT_ALL:
+        return SIZE_MAX;
+    case BL_WANT_ANY:
+        return s->want_size >= MUCH ? MUCH : 0;
+    default:
+        return 0;
+    }
+}
+
 /* Long strings are read to where they are made, without a buffer between. */
 static bl_status fill_long(bl_socket *s)
 {
-    size_t size = (size_t)s->conf->buffer_size, missing = SIZE_MAX;
+    size_t size = (size_t)s->conf->buffer_size, missing = wanted(s);
     bl_socket_bytes *b = &s->partial;
 
-    if (s->want == BL_WANT_SIZE)
-        missing = s->want_size - b->len;
-    else if (s->want != BL_WANT_ALL)
+    if (s->source != &bl_socket_tcp || missing <= size || !s->conn->io.readable)
         return s->source->fill(s);
-    if (s->source != &bl_socket_tcp || missing < size || !s->conn->io.readable)
-        return s->source->fill(s);
-    bl_socket_bytes_reserve(b, BL_MIN(missing, BL_MAX(b->len, size)));
+    size_t room = s->want == BL_WANT_ANY ? missing : BL_MAX(b->len, size);
+    bl_socket_bytes_reserve(b, BL_MIN(missing, room));
     ssize_t n = bl_conn_read(s->conn, b->p + b->len, BL_MIN(missing, b->size - b->len));
     if (n > 0) {
         b->len += (size_t)n;
