@@ -195,6 +195,24 @@ function cases.nowhere()
     return table.concat(out, "\n")
 end
 
+-- A limiter that all requests share.
+local limit
+
+function cases.limit()
+    limit = limit or assert(require("resty.limit.redis.count").new({
+        cluster = { name = "test", serv_list = { { ip = "127.0.0.1", port = ports[1] } } },
+    }, 30, 1000))
+    local passed, threads = 0, {}
+    for i = 1, 40 do
+        threads[i] = ngx.thread.spawn(function()
+            local delay, err = limit:incoming("key" .. i % 2, true)
+            if delay then passed = passed + 1 elseif err ~= "rejected" then error(err) end
+        end)
+    end
+    for i = 1, 40 do ngx.thread.wait(threads[i]) end
+    return tostring(passed)
+end
+
 -- A node that is no cluster, and one that does not speak Redis.
 function cases.strange(args)
     local red = new { name = "strange" .. args.port, serv_list = { { ip = "127.0.0.1", port = tonumber(args.port) } } }
@@ -223,6 +241,8 @@ is body('/replicas?from=replica'), '0 30', 'reads at the replica';
 my ($master, $replica) = split / /, body('/replicas?from=any');
 is $master + $replica, 30, 'reads at both';
 ok $master && $replica, '... of them';
+
+is body('/limit') + body('/limit'), 60, 'a limiter over the cluster';
 
 # A slot that moves, step by step.
 my $slot = body('/slot_of?key=moving');

@@ -26,7 +26,7 @@
 -- Errors of its own: "no node of the cluster answers: …", "no node has slot <n>", "not for a cluster:
 -- <command>" for MULTI, SUBSCRIBE and others that are about a connection: connect_for(key) has one.
 --
--- An object has no connection of its own and may be used by one request at a time.
+-- An object has no connection of its own; requests may share one that is not used for pipelines.
 
 local redis = require "resty.redis"
 local semaphore = require "ngx.semaphore"
@@ -477,8 +477,10 @@ local function refresh_later(self)
     end)
 end
 
--- Executes commands, each with its result in it then.
-local function execute(self, commands)
+-- Executes commands, each with its result in it then. What goes on meanwhile (`stale`: the slots have
+-- to be asked for again) is in a table of the call, so that requests can share the object.
+local function execute(object, commands)
+    local self = setmetatable({ stale = false }, object.call_mt)
     if self.map.refreshed == 0 then
         local ok, err = refresh(self, 0)
         if not ok then
@@ -691,7 +693,7 @@ function _M.new(_, opts)
     local connection = connection_options(opts)
     local connect_timeout = opts.connect_timeout or opts.connection_timout or 1000
     local read_timeout = opts.read_timeout or opts.read_timout or 1000
-    return setmetatable({
+    local self = setmetatable({
         map = maps[name],
         seeds = seeds,
         connection = connection,
@@ -705,8 +707,9 @@ function _M.new(_, opts)
         max_redirection = opts.max_redirection or 5,
         read_from = reading_of(opts),
         pipeline = false,
-        stale = false,
     }, mt)
+    self.call_mt = { __index = self }
+    return self
 end
 
 return _M
