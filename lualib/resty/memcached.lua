@@ -48,6 +48,9 @@ local tostring = tostring
 local type = type
 local unescape_uri = ngx.unescape_uri
 
+-- A value longer than this is not copied into one string with its command.
+local LONG = 4096
+
 local MAX_KEY = 250
 local MAX_LINE = 8192
 local MAX_VALUE = 2 ^ 30
@@ -225,7 +228,16 @@ end
 
 -- The server may take the value of a refused command line for commands: no more over this connection.
 local function read_stored(self)
-    local ok, err = read_word(self, "STORED")
+    local ok, err = need(self, 1)
+    if not ok then
+        return give_up(self, err)
+    end
+    local pos = self._pos
+    if sub(self._buf, pos, pos + 7) == "STORED\r\n" then
+        self._pos = pos + 8
+        return 1
+    end
+    ok, err = read_word(self, "STORED")
     if not ok and (err == "ERROR" or find(err, "^CLIENT_ERROR")) then
         return give_up(self, err)
     end
@@ -449,8 +461,11 @@ end
 
 -- What stands for the key in a request, or nil. (memcached's protocol.txt, "Keys")
 local function to_key(self, key)
-    local sent = self._escape(type(key) == "string" and key or tostring(key))
-    if sent == "" or #sent > MAX_KEY or find(sent, "[%c ]") then
+    local escape = self._escape
+    local sent = escape(type(key) == "string" and key or tostring(key))
+    if sent == "" or #sent > MAX_KEY then
+        return nil
+    elseif escape ~= escape_uri and find(sent, "[%c ]") then
         return nil
     end
     return sent
@@ -489,11 +504,13 @@ local function store(self, command, key, value, exptime, flags, unique)
     if type(value) ~= "table" then
         value = tostring(value)
     end
-    local head = command .. " " .. sent .. " " .. flags .. " " .. exptime .. " " .. length(value)
-    if unique then
-        head = head .. " " .. unique
+    local size = length(value)
+    local head = command .. " " .. sent .. " " .. flags .. " " .. exptime .. " " .. size
+    local behind = unique and " " .. unique .. "\r\n" or "\r\n"
+    if size <= LONG and type(value) == "string" then
+        return perform(self, head .. behind .. value .. "\r\n", read_stored)
     end
-    return perform(self, { head, "\r\n", value, "\r\n" }, read_stored)
+    return perform(self, { head, behind, value, "\r\n" }, read_stored)
 end
 
 --- Stores a value, whether there was one or not.

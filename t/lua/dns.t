@@ -14,6 +14,9 @@ sub bytes  { my ($flags, $counts, @rest) = @_; return { reply => sub { answer($_
 
 my $dns = Bulan::Test::Dns->start({
     'a.test'     => { A => ['127.0.0.1', '127.0.0.2'], ttl => 5 },
+    'cached.test' => { A => ['10.9.0.1', '10.9.0.2'], AAAA => ['2001:db8::5'] },
+    'mute.test'  => { A => ['10.0.0.1'], drop => 1000 },
+    'mute2.test' => { A => ['10.0.0.1'], drop => 1000 },
     'six.test'   => { AAAA => ['2001:db8::1'] },
     'alias.test' => { CNAME => 'a.test' },
     'txt.test'   => { TXT => ['hello', ''] },
@@ -53,6 +56,7 @@ my $dns = Bulan::Test::Dns->start({
     'tiny.test'  => { reply => sub { 'a' } },
     'format.test' => { reply => sub { substr($_[0], 0, 2) . pack 'n5', 0x8181, 0, 0, 0, 0 } },
 });
+our $DNS = $dns;
 my $refusing = Bulan::Test::Dns->start({ map { $_ => { rcode => 5 } } qw(a.test refuse.test) });
 ($ENV{TEST_NGINX_DNS_PORT}, $ENV{TEST_NGINX_REFUSING}) = ($dns->port, $refusing->port);
 
@@ -356,3 +360,45 @@ GET /t
 --- response_body
 10
 20000 true true
+
+
+
+=== TEST 7: the server's own resolver: its cache, its errors
+--- config
+location /t {
+    resolver 127.0.0.1:$TEST_NGINX_DNS_PORT;
+    resolver_timeout 100ms;
+    content_by_lua_block {
+        local tools = require "tools"
+        local r = assert(require("resty.dns.resolver"):new { core = true })
+        local function sorted(answers)
+            table.sort(answers, function(a, b) return a.address < b.address end)
+            return answers
+        end
+        for _ = 1, 2 do ngx.say((tools.show(sorted(r:query("cached.test"))):gsub("ttl=%d+", "ttl"))) end
+        ngx.say((tools.show(r:query("cached.test", { qtype = r.TYPE_AAAA })):gsub("ttl=%d+", "ttl")))
+        ngx.say(tools.show(r:query("none.test")))
+        ngx.say(tools.show(r:query("fail.test")))
+        ngx.say(tools.show(r:query("127.0.0.9")):match("address=%S+"))
+        ngx.say(tools.show(r:query("mute.test")))
+        ngx.say(tools.show(r:query("cached.test", { qtype = r.TYPE_MX })))
+        local thread = ngx.thread.spawn(function() r:query("mute2.test") end)
+        ngx.say(ngx.thread.kill(thread))
+    }
+}
+--- request
+GET /t
+--- response_body
+address=10.9.0.1 class=1 name=cached.test section=1 ttl type=1
+address=10.9.0.2 class=1 name=cached.test section=1 ttl type=1
+address=10.9.0.1 class=1 name=cached.test section=1 ttl type=1
+address=10.9.0.2 class=1 name=cached.test section=1 ttl type=1
+address=2001:db8:0:0:0:0:0:5 class=1 name=cached.test section=1 ttl type=28
+3 name error
+2 server failure
+address=127.0.0.9
+Operation timed out
+not known to the server's resolver: records of type 15
+1
+--- perl
+is scalar(grep { $_ eq 'cached.test A udp' } $main::DNS->queries), 1, 'asked once';

@@ -195,6 +195,38 @@ function cases.nowhere()
     return table.concat(out, "\n")
 end
 
+-- Many requests that know nothing of the cluster yet.
+function cases.cold(args)
+    local threads, found = {}, 0
+    for i = 1, 30 do
+        threads[i] = ngx.thread.spawn(function()
+            local options = { name = args.name, connect_timeout = 200, read_timeout = 300 }
+            if new(options):get("key" .. i) == tostring(i) then found = found + 1 end
+        end)
+    end
+    if args.kill then ngx.thread.kill(threads[1]) end
+    for i = args.kill and 2 or 1, 30 do ngx.thread.wait(threads[i]) end
+    return tostring(found)
+end
+
+-- A limiter that all requests share.
+local limit
+
+function cases.limit()
+    limit = limit or assert(require("resty.limit.redis.count").new({
+        cluster = { name = "test", serv_list = { { ip = "127.0.0.1", port = ports[1] } } },
+    }, 30, 1000))
+    local passed, threads = 0, {}
+    for i = 1, 40 do
+        threads[i] = ngx.thread.spawn(function()
+            local delay, err = limit:incoming("key" .. i % 2, true)
+            if delay then passed = passed + 1 elseif err ~= "rejected" then error(err) end
+        end)
+    end
+    for i = 1, 40 do ngx.thread.wait(threads[i]) end
+    return tostring(passed)
+end
+
 -- A node that is no cluster, and one that does not speak Redis.
 function cases.strange(args)
     local red = new { name = "strange" .. args.port, serv_list = { { ip = "127.0.0.1", port = tonumber(args.port) } } }
@@ -223,6 +255,13 @@ is body('/replicas?from=replica'), '0 30', 'reads at the replica';
 my ($master, $replica) = split / /, body('/replicas?from=any');
 is $master + $replica, 30, 'reads at both';
 ok $master && $replica, '... of them';
+
+sub asked_for_slots { my ($n) = $cluster->ask(1, 'info', 'commandstats') =~ /cmdstat_cluster\|slots:calls=(\d+)/; return $n }
+my $before = asked_for_slots();
+is body('/cold?name=cold'), 30, 'many at once, from nothing';
+is asked_for_slots() - $before, 1, '... of whom one asks for the slots';
+is body('/cold?name=killed&kill=1'), 29, 'the one that asks is killed';
+is body('/limit') + body('/limit'), 60, 'a limiter over the cluster';
 
 # A slot that moves, step by step.
 my $slot = body('/slot_of?key=moving');

@@ -418,3 +418,63 @@ failed to select protocol 3: NOAUTH HELLO must
 failed to select protocol 4: NOPROTO unsupport
 --- no_error_log
 sesame
+
+
+
+=== TEST 8: replies changed at random are read or refused
+--- config
+location /t {
+    content_by_lua_block {
+        local reader = require "bulan.reader"
+        local reply = require "resty.redis.reply"
+        local base = "*4\r\n$3\r\nabc\r\n:12\r\n%1\r\n+k\r\n,1.5\r\n~2\r\n#t\r\n_\r\n"
+            .. "|1\r\n+ttl\r\n:9\r\n=7\r\ntxt:abc\r\n>2\r\n+m\r\n(99\r\n!5\r\nERR x\r\n-ERR y\r\n$-1\r\n*0\r\n"
+        -- A generator of this test's own: the same changes in every run.
+        local state = 4711
+        local function random(n)
+            state = (state * 16807) % 2147483647
+            return state % n + 1
+        end
+        -- A socket that has these bytes, in pieces of any size.
+        local function socket(text)
+            local at = 1
+            local sock = {}
+            function sock:receiveany()
+                if at > #text then return nil, "closed" end
+                local piece = text:sub(at, at + random(20))
+                at = at + #piece
+                return piece
+            end
+            function sock:receive(n) return nil, "closed", (text:sub(at, at + n - 1)) end
+            return sock
+        end
+        local function read_all(text)
+            local self = { _sock = socket(text) }
+            reader.reset(self)
+            local count = 0
+            while true do
+                local value, err = reply.read(self)
+                if value == nil then
+                    assert(type(err) == "string")
+                    return count, err
+                end
+                count = count + 1
+            end
+        end
+        ngx.say(read_all(base))
+        local whole, refused = 0, 0
+        for _ = 1, 10000 do
+            local bytes = { base:byte(1, -1) }
+            for _ = 1, random(3) do bytes[random(#bytes)] = random(2) == 1 and random(256) - 1 or base:byte(random(#base)) end
+            local _, err = read_all(string.char(unpack(bytes)))
+            if err == "closed" then whole = whole + 1 else refused = refused + 1 end
+        end
+        ngx.say(whole + refused, " ", whole > 500, " ", refused > 500)
+    }
+}
+--- timeout: 20
+--- request
+GET /t
+--- response_body
+7closed
+10000 true true

@@ -21,13 +21,16 @@
 -- own; only what comes from the server asked, with the identifier and the question, is an answer, and
 -- anything else is not waited for longer than `timeout`. A truncated answer is asked for over TCP.
 --
--- Nothing is cached here. For the addresses of a host that is to be connected to, no query is needed:
--- a socket's connect("name", port) uses the server's own resolver (the directive `resolver`), whose
--- cache honours TTLs and is shared by all of a worker.
+-- Queries to nameservers are not cached. With new{ core = true } instead of nameservers, addresses come
+-- from the server's own resolver: its nameservers (the directive `resolver`), its cache, which honours
+-- TTLs and is shared by all of a worker, and /etc/hosts. It knows TYPE_A and TYPE_AAAA only, follows
+-- aliases without showing them, and takes the directive's times instead of `timeout` and `retrans`.
+-- (A socket's connect("name", port) asks it, too, and needs no query.)
 --
 -- Errors: "bad name"; "failed to receive reply from UDP server <host>:<port>: timeout" and others that
--- name the server; what is wrong with an answer ("truncated", "bad compression pointer", …).
+-- name the server; "Operation timed out" from the server's own resolver; what is wrong with an answer ("truncated", "bad compression pointer", …).
 
+local lookup = require "bulan.lookup"
 local message = require "resty.dns.message"
 local random_bytes = require("resty.random").bytes
 
@@ -36,6 +39,7 @@ local byte = string.byte
 local char = string.char
 local concat = table.concat
 local find = string.find
+local floor = math.floor
 local format = string.format
 local gmatch = string.gmatch
 local ipairs = ipairs
@@ -83,7 +87,8 @@ local _M = {
 local mt = { __index = _M }
 
 ---@class resty.dns.resolver.options
----@field nameservers table[]|string[] "address" or { "address", port }
+---@field nameservers? table[]|string[] "address" or { "address", port }
+---@field core? boolean ask the server's own resolver; needs no nameservers
 ---@field retrans? integer transmissions of a query, to one server after another; default 5
 ---@field timeout? number milliseconds for one of them; default 2000
 ---@field no_random? boolean begin with the first server, not with any
@@ -117,6 +122,9 @@ end
 function _M.new(_, opts)
     if not opts then
         return nil, "no options table specified"
+    end
+    if opts.core then
+        return setmetatable({ core = true }, mt)
     end
     local list = opts.nameservers
     if not list or #list == 0 then
@@ -306,6 +314,41 @@ local function try_servers(self, query, tries)
     return answers, err
 end
 
+-- The server's own resolver --------------------------------------------------------------------------
+
+-- Its statuses that are servers' codes; others are failures to get an answer.
+local core_errors = { "format error", "server failure", "name error", "not implemented", "refused" }
+
+local function ask_core(name, options)
+    local qtype = options and options.qtype or _M.TYPE_A
+    if qtype ~= _M.TYPE_A and qtype ~= _M.TYPE_AAAA then
+        return nil, "not known to the server's resolver: records of type " .. qtype
+    end
+    local addresses, ttl, err = lookup(name)
+    local answers = {}
+    if not addresses then
+        if not core_errors[ttl] then
+            return nil, err
+        end
+        answers.errcode, answers.errstr = ttl, core_errors[ttl]
+        return answers
+    end
+    for _, address in ipairs(addresses) do
+        local six = find(address, ":", 1, true) ~= nil
+        if six == (qtype == _M.TYPE_AAAA) then
+            answers[#answers + 1] = {
+                name = name,
+                type = qtype,
+                class = _M.CLASS_IN,
+                ttl = floor(ttl),
+                section = _M.SECTION_AN,
+                address = _M.expand_ipv6_addr(address),
+            }
+        end
+    end
+    return answers
+end
+
 --- Asks for the records of a name.
 ---@param name string
 ---@param options? {qtype: integer?, authority_section: boolean?, additional_section: boolean?}
@@ -314,6 +357,10 @@ end
 ---@return string? err
 ---@return table? tries
 function _M.query(self, name, options, tries)
+    if self.core then
+        local answers, err = ask_core(name, options)
+        return answers, err, tries
+    end
     local query, err = new_query(self, name, options)
     if not query then
         return nil, err, tries
@@ -333,6 +380,9 @@ end
 ---@return table? answers
 ---@return string? err
 function _M.tcp_query(self, name, options)
+    if self.core then
+        return ask_core(name, options)
+    end
     local query, err = new_query(self, name, options)
     if not query then
         return nil, err

@@ -26,7 +26,7 @@
 -- Errors of its own: "no node of the cluster answers: …", "no node has slot <n>", "not for a cluster:
 -- <command>" for MULTI, SUBSCRIBE and others that are about a connection: connect_for(key) has one.
 --
--- An object has no connection of its own and may be used by one request at a time.
+-- An object has no connection of its own; requests may share one that is not used for pipelines.
 
 local redis = require "resty.redis"
 local semaphore = require "ngx.semaphore"
@@ -55,9 +55,7 @@ local unpack = unpack
 
 local SLOTS = 16384
 
--- So long, in seconds, a refresh may take before another request does it instead; and what is waited
--- at least between two of them.
-local REFRESH_LIMIT = 10
+-- What is waited at least between two refreshes, in seconds.
 local REFRESH_PAUSE = 0.1
 
 local _M = { _VERSION = "0.1" }
@@ -89,7 +87,16 @@ local mt = {}
 local maps = {}
 
 local function new_map()
-    return { slots = {}, masters = {}, refreshed = 0, refreshing = false, waiting = 0 }
+    return {
+        slots = {},
+        masters = {},
+        refreshed = 0, -- how often the slots were learned
+        refreshing = false, -- since when a request asks for them
+        ended = 0,
+        rounds = 0, -- how often they were asked for
+        done = semaphore.new(),
+        waiting = 0,
+    }
 end
 
 -- A node as CLUSTER SLOTS has it: no address, or "?", means that of who was asked.
@@ -226,28 +233,26 @@ local function refresh_now(self)
     return nil, "no node of the cluster answers: " .. last
 end
 
--- Waits for the refresh that another request does.
-local function wait_for_refresh(self, map)
+-- Waits for the refresh that another request does, as long as that may take.
+local function wait_for_refresh(self, map, now)
     map.waiting = map.waiting + 1
-    local ok = map.done:wait(self.patience)
+    map.done:wait(max(map.refreshing + self.refresh_limit - now, 0) + 0.01)
     map.waiting = max(map.waiting - 1, 0)
-    return ok and map.refreshed > 0
+    ngx.update_time()
 end
 
--- Has the slots asked for, at most once at a time for each worker. `seen` is the refresh that the
--- caller's knowledge is from: a newer one will do.
-local function refresh(self, seen)
-    local map = self.map
-    if map.refreshed ~= seen then
-        return true
+local function end_refresh(map, err)
+    ngx.update_time()
+    map.refreshing, map.ended, map.err = false, ngx.now(), err
+    map.rounds = map.rounds + 1
+    if map.waiting > 0 then
+        map.done:post(map.waiting)
     end
-    local now = ngx.now()
-    if map.refreshing and now - map.refreshing < REFRESH_LIMIT then
-        return wait_for_refresh(self, map) or nil, "no node of the cluster answers: timeout"
-    end
+end
+
+local function refresh_here(self, map, now)
     map.refreshing = now
-    map.done = map.done or semaphore.new()
-    local pause = REFRESH_PAUSE - (now - (map.ended or 0))
+    local pause = REFRESH_PAUSE - (now - map.ended)
     if pause > 0 then
         sleep(min(pause, REFRESH_PAUSE))
     end
@@ -255,12 +260,27 @@ local function refresh(self, seen)
     if ok then
         map.refreshed = map.refreshed + 1
     end
-    ngx.update_time()
-    map.refreshing, map.ended = false, ngx.now()
-    if map.waiting > 0 then
-        map.done:post(map.waiting)
-    end
+    end_refresh(map, err)
     return ok, err
+end
+
+-- Has the slots asked for, at most once at a time for each worker. `seen` is the refresh that the
+-- caller's knowledge is from: a newer one will do. A request that was killed while it asked is
+-- replaced after a while by one of those that wait for it.
+local function refresh(self, seen)
+    local map = self.map
+    local rounds = map.rounds
+    while map.refreshed == seen do
+        local now = ngx.now()
+        if not map.refreshing or now - map.refreshing >= self.refresh_limit then
+            return refresh_here(self, map, now)
+        end
+        wait_for_refresh(self, map, now)
+        if map.rounds ~= rounds and map.refreshed == seen then
+            return nil, map.err
+        end
+    end
+    return true
 end
 
 -- Commands ----------------------------------------------------------------------------------------
@@ -477,8 +497,10 @@ local function refresh_later(self)
     end)
 end
 
--- Executes commands, each with its result in it then.
-local function execute(self, commands)
+-- Executes commands, each with its result in it then. What goes on meanwhile (`stale`: the slots have
+-- to be asked for again) is in a table of the call, so that requests can share the object.
+local function execute(object, commands)
+    local self = setmetatable({ stale = false }, object.call_mt)
     if self.map.refreshed == 0 then
         local ok, err = refresh(self, 0)
         if not ok then
@@ -691,7 +713,7 @@ function _M.new(_, opts)
     local connection = connection_options(opts)
     local connect_timeout = opts.connect_timeout or opts.connection_timout or 1000
     local read_timeout = opts.read_timeout or opts.read_timout or 1000
-    return setmetatable({
+    local self = setmetatable({
         map = maps[name],
         seeds = seeds,
         connection = connection,
@@ -699,14 +721,16 @@ function _M.new(_, opts)
         connect_timeout = connect_timeout,
         send_timeout = opts.send_timeout or opts.send_timout or 1000,
         read_timeout = read_timeout,
-        patience = (connect_timeout + read_timeout) / 1000 * (#seeds + 1),
+        -- So long a refresh may take, in seconds, before another request does it, too.
+        refresh_limit = (connect_timeout + read_timeout) / 1000,
         keepalive_timeout = opts.keepalive_timeout or 60000,
         keepalive_cons = opts.keepalive_cons or 100,
         max_redirection = opts.max_redirection or 5,
         read_from = reading_of(opts),
         pipeline = false,
-        stale = false,
     }, mt)
+    self.call_mt = { __index = self }
+    return self
 end
 
 return _M

@@ -225,10 +225,16 @@ local function read_any(self, depth)
     return read(self, sub(line, 2), depth)
 end
 
--- Short strings that are there already, most of all replies, take the short way.
+-- Most replies are strings, short numbers and OK that are there already: they take the short way, which
+-- LuaJIT compiles as a whole.
 function read_value(self, depth)
+    local ok, err = need(self, 1)
+    if not ok then
+        return nil, err
+    end
     local buf, pos = self._buf, self._pos
-    if byte(buf, pos) == 36 then -- $
+    local kind = byte(buf, pos)
+    if kind == 36 then -- $
         local size, from = short_number(buf, pos + 1)
         if size then
             local behind = from + size
@@ -237,6 +243,15 @@ function read_value(self, depth)
                 return sub(buf, from, behind - 1)
             end
         end
+    elseif kind == 58 then -- :
+        local n, behind = short_number(buf, pos + 1)
+        if n then
+            self._pos = behind
+            return n
+        end
+    elseif kind == 43 and sub(buf, pos + 1, pos + 4) == "OK\r\n" then
+        self._pos = pos + 5
+        return "OK"
     end
     return read_any(self, depth)
 end

@@ -89,6 +89,11 @@ function _M.encode(name, n, ...)
             return head .. headers[#arg] .. arg .. "\r\n"
         end
         return { head, headers[#arg], arg, "\r\n" }
+    elseif n == 2 then
+        local a, b = ...
+        if type(a) == "string" and type(b) == "string" and #a + #b <= LONG then
+            return head .. headers[#a] .. a .. "\r\n" .. headers[#b] .. b .. "\r\n"
+        end
     elseif n == 0 then
         return head
     end

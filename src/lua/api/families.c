@@ -7,6 +7,7 @@
 #include "lua/api/fields.h"
 #include "lua/api/header.h"
 #include "lua/api/log.h"
+#include "lua/api/lookup.h"
 #include "lua/api/misc.h"
 #include "lua/api/output.h"
 #include "lua/api/pipe.h"
@@ -44,5 +45,6 @@ const bl_lua_family bl_lua_families[] = {
     {"events", bl_lua_open_events},
     {"pipe", bl_lua_open_pipe},
     {"stats", bl_lua_open_stats},
+    {"lookup", bl_lua_open_lookup},
     {NULL, NULL},
 };
