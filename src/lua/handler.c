@@ -54,6 +54,7 @@ static bl_step exit_step(bl_request *r, uint32_t phase, int status)
     }
     if (status >= 300) {
         bl_lua_out_drop(bl_lua_ctx_of(r));
+        r->out.status = status; /* ngx.status of an error page that Lua makes */
         return status;
     }
     if (r->out.status == 0)

@@ -157,7 +157,7 @@ static bool compile(bl_conf *cf, bl_location *loc)
     const bl_lua_location *s = loc->settings.of[BL_LOCATION][bl_lua_module.index];
 
     if (s->server_rewrite && loc->kind == BL_LOC_SERVER)
-        bl_location_handler(cf, loc, BL_PHASE_SERVER_REWRITE, BL_PLACE_LUA_REWRITE,
+        bl_location_handler(cf, loc, BL_PHASE_SERVER_REWRITE, BL_PLACE_LUA_SERVER_REWRITE,
                             bl_lua_server_rewrite);
     if (s->rewrite && loc->kind != BL_LOC_SERVER)
         bl_location_handler(cf, loc, BL_PHASE_REWRITE,

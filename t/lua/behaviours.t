@@ -423,3 +423,67 @@ GET /t
 --- response_body
 a-b-c- abc a
 sun rain nil
+
+
+
+=== TEST 24: an error page that Lua makes keeps the status of ngx.exit; others have their own
+--- config
+error_page 404 = /lua;
+error_page 403 = /word;
+location = /exit { content_by_lua_block { ngx.exit(404) } }
+location = /early { access_by_lua_block { ngx.exit(404) } }
+location = /return { return 404; }
+location = /other { content_by_lua_block { ngx.exit(403) } }
+location = /lua { content_by_lua_block { ngx.say("page ", ngx.status) } }
+location = /word { return 200 word; }
+--- request eval
+["GET /exit", "GET /early", "GET /return", "GET /other"]
+--- error_code eval
+[404, 404, 200, 200]
+--- response_body eval
+["page 404\n", "page 404\n", "page 0\n", "word"]
+
+
+
+=== TEST 25: server_rewrite_by_lua comes before the directives of rewrite
+--- config
+server_rewrite_by_lua_block { ngx.log(ngx.WARN, "it was ", ngx.var.uri) ngx.ctx.first = ngx.var.uri }
+rewrite ^/t /now;
+location /now { content_by_lua_block { ngx.say(ngx.ctx.first, " ", ngx.var.uri) } }
+--- request
+GET /t
+--- response_body
+/t /now
+--- error_log
+it was /t
+
+
+
+=== TEST 26: a file that is a body no more goes at once, if it was to go
+--- config
+location /t {
+    content_by_lua_block {
+        ngx.req.read_body()
+        local function file(name)
+            local path = "$TEST_NGINX_HTML_DIR/" .. name
+            local f = assert(io.open(path, "w"))
+            f:write("text of ", name)
+            f:close()
+            return path
+        end
+        local function there(path) return io.open(path) ~= nil end
+        local kept, first, second = file("kept"), file("first"), file("second")
+        ngx.req.set_body_file(kept)
+        ngx.req.set_body_file(first, true)
+        ngx.req.set_body_file(second, true)
+        ngx.say(there(kept), " ", there(first), " ", there(second))
+        ngx.say(ngx.location.capture("/sub", { method = ngx.HTTP_POST, always_forward_body = true }).body)
+    }
+}
+location /sub { echo_request_body; }
+--- request
+POST /t
+hello
+--- response_body
+true false true
+text of second
