@@ -487,3 +487,23 @@ hello
 --- response_body
 true false true
 text of second
+
+
+
+=== TEST 27: lua_malloc_trim, every so many requests
+--- http_config
+lua_malloc_trim 2;
+lua_load_resty_core on;
+--- config
+location /t { echo_location /sub; }
+location /sub { return 200 "ok\n"; }
+--- request eval
+["GET /t", "GET /t", "GET /t", "GET /t", "GET /t"]
+--- response_body eval
+["ok\n", "ok\n", "ok\n", "ok\n", "ok\n"]
+--- grep_error_log eval: qr/malloc_trim\(1\) returned/
+--- grep_error_log_out
+malloc_trim(1) returned
+malloc_trim(1) returned
+--- error_log eval
+qr/\[warn\] .*lua_load_resty_core is deprecated .*nginx\.conf:\d+/
