@@ -507,3 +507,24 @@ malloc_trim(1) returned
 malloc_trim(1) returned
 --- error_log eval
 qr/\[warn\] .*lua_load_resty_core is deprecated .*nginx\.conf:\d+/
+
+
+
+=== TEST 28: errors of functions that need a request name the line that called them
+--- config
+location /t {
+    content_by_lua_block {
+        ngx.timer.at(0, function()
+            ngx.log(ngx.WARN, "1: ", select(2, pcall(function() return (ngx.req.get_headers()) end)))
+            ngx.log(ngx.WARN, "2: ", select(2, pcall(function() return (ngx.req.get_uri_args()) end)))
+            ngx.log(ngx.WARN, "3: ", select(2, pcall(function() return (ngx.resp.get_headers()) end)))
+        end)
+        ngx.say("done")
+    }
+}
+--- request
+GET /t
+--- response_body
+done
+--- error_log eval
+[map { qr/$_: content_by_lua\(nginx\.conf:\d+\):\d+: API disabled in the current context/ } 1, 2, 3]
