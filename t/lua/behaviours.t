@@ -528,3 +528,25 @@ GET /t
 done
 --- error_log eval
 [map { qr/$_: content_by_lua\(nginx\.conf:\d+\):\d+: API disabled in the current context/ } 1, 2, 3]
+
+
+
+=== TEST 29: a body filter that returns ngx.ERROR breaks the response off
+--- config
+location /t { return 200 "text"; body_filter_by_lua_block { return ngx.ERROR } }
+location /ok { return 200 "text"; body_filter_by_lua_block { return ngx.OK } }
+location /capture {
+    content_by_lua_block {
+        local res = ngx.location.capture("/t")
+        ngx.say(res.truncated, " [", res.body, "]")
+        res = ngx.location.capture("/exit")
+        ngx.say(res.status, " [", res.body, "]")
+    }
+}
+location /exit { content_by_lua_block { ngx.exit(ngx.ERROR) } }
+--- perl
+is $server->get('/ok')->{body}, 'text', 'ngx.OK';
+is $server->get('/capture')->{body}, "true []\n500 []\n", 'captured';
+my $client = $server->connect;
+$client->send("GET /t HTTP/1.1\r\nHost: x\r\n\r\n");
+unlike $client->read_all, qr/text/, 'ngx.ERROR';
