@@ -550,3 +550,35 @@ is $server->get('/capture')->{body}, "true []\n500 []\n", 'captured';
 my $client = $server->connect;
 $client->send("GET /t HTTP/1.1\r\nHost: x\r\n\r\n");
 unlike $client->read_all, qr/text/, 'ngx.ERROR';
+
+
+
+=== TEST 30: what functions of the libraries say to wrong arguments
+--- config
+location /t {
+    content_by_lua_block {
+        local req, resp = require "ngx.req", require "ngx.resp"
+        local function try(f, ...) ngx.say((select(2, pcall(f, ...)))) end
+        try(req.add_header)
+        try(req.add_header, "a")
+        try(req.add_header, "a", {})
+        try(resp.add_header, "a")
+        try(ndk.set_var.set_decode_hex, "a")
+        ngx.say(ndk.set_var.set_decode_hex("61"))
+        req.add_header(123, 4)
+        req.add_header(123, 5)
+        ngx.say(table.concat(ngx.req.get_headers()["123"], " "))
+        ngx.say(ngx.decode_base64mime("zaaLg=="), " ", ngx.decode_base64mime("YW\nI="))
+    }
+}
+--- request
+GET /t
+--- response_body
+bad 'name' argument: string expected, got nil
+bad 'value' argument: string or table expected, got nil
+bad 'value' argument: non-empty table expected
+invalid header value
+calling directive set_decode_hex failed with code -1
+a
+4 5
+nil ab
