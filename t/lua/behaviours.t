@@ -582,3 +582,34 @@ calling directive set_decode_hex failed with code -1
 a
 4 5
 nil ab
+
+
+
+=== TEST 31: options of sockets, and wrong arguments
+--- http_config
+lua_shared_dict box 100k;
+--- config
+location /t {
+    content_by_lua_block {
+        local sock = ngx.socket.tcp()
+        assert(sock:connect("127.0.0.1", ngx.var.server_port))
+        ngx.say(sock:getoption())
+        ngx.say(sock:setoption("sndbuf"))
+        ngx.say(sock:setoption("keepintvl", 3), sock:getoption("keepintvl"))
+        ngx.say(sock:setoption("keepcnt", 5), sock:getoption("keepcnt"))
+        local box = ngx.shared.box
+        ngx.say((select(2, pcall(box.incr, box, "a", 1, "no"))))
+        ngx.say((select(2, pcall(box.incr, box, "a", 1, 0, "no"))))
+        ngx.say(box:incr("a", 1, "2", "3"))
+    }
+}
+--- request
+GET /t
+--- response_body
+nilmissing the "option" argument
+nilmissing the "value" argument
+true3
+true5
+bad init arg: number expected, got string
+bad init_ttl arg: number expected, got string
+3nilfalse
