@@ -1,6 +1,7 @@
 --- ngx.req: changes to the request that `ngx.req` itself has no function for.
 
 local add_header = package.loaded["bulan.add_header"]
+local error, next, tostring, type = error, next, tostring, type
 
 local _M = { version = require("resty.core.base").version }
 
@@ -8,7 +9,14 @@ local _M = { version = require("resty.core.base").version }
 ---@param name string
 ---@param value string | number | (string | number)[]
 function _M.add_header(name, value)
-    return add_header(name, value)
+    if name == nil then
+        error("bad 'name' argument: string expected, got nil", 2)
+    elseif value == nil then
+        error("bad 'value' argument: string or table expected, got nil", 2)
+    elseif type(value) == "table" and next(value) == nil then
+        error("bad 'value' argument: non-empty table expected", 2)
+    end
+    return add_header(tostring(name), value)
 end
 
 return _M

@@ -28,7 +28,7 @@ function _M.add_header(name, value)
     check()
     name = tostring(name)
     if value == nil then
-        error("bad argument #2 to 'add_header' (invalid value)", 2)
+        error("invalid header value", 2)
     elseif type(value) ~= "table" then
         set_header(name, value, 1)
         return

@@ -63,7 +63,7 @@ ssize_t bl_base64_decode(char *to, bl_str s, bool url, bool mime)
         }
     }
     if (digits % 4 == 1)
-        return mime ? at - to : -1;
+        return -1;
     if (digits % 4 == 2)
         *at++ = (char)(bits >> 4);
     if (digits % 4 == 3) {

@@ -202,7 +202,7 @@ static void on_timeout(bl_timer *timer)
 {
     bl_conn *c = BL_CONTAINER(timer, bl_conn, timer);
 
-    bl_log_write(BL_LOG_INFO, &c->log, 0, "client timed out");
+    bl_log_write(BL_LOG_INFO, &c->log, ETIMEDOUT, "client timed out");
     c->timed_out = true;
     finish(c, false);
 }

@@ -10,6 +10,7 @@ enum {
     BL_PLACE_LUA_REWRITE = 200, /* rewrite_by_lua: at the end */
     BL_PLACE_SSL = 1,           /* client certificates, misdirected requests */
     BL_PLACE_REALIP = 5,
+    BL_PLACE_LUA_SERVER_REWRITE = 9, /* in front of the directives of rewrite */
     BL_PLACE_LIMIT_CONN = 20,
     BL_PLACE_LIMIT_REQ = 30,
     BL_PLACE_ACCESS = 10,

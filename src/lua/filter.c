@@ -103,12 +103,23 @@ static void set_marks(bl_request *r, const filter_run *f, bl_chain *out)
     }
 }
 
+/* `return ngx.ERROR` breaks the response off, as an error does. */
+static bool succeeded(bl_run *run)
+{
+    int results = bl_run_results(run);
+
+    if (run->outcome == BL_RUN_EXIT)
+        return run->status == 0;
+    return run->outcome == BL_RUN_RETURNED &&
+           (results == 0 || lua_tointeger(run->entry->L, -results) != -1);
+}
+
 /* What goes on to the next filter. */
 static bl_step give_output(bl_run *run, bl_chain *out)
 {
     bl_request *r = run->request;
     filter_run *f = state_of(r);
-    bool ok = run->outcome == BL_RUN_RETURNED || (run->outcome == BL_RUN_EXIT && run->status == 0);
+    bool ok = succeeded(run);
 
     bl_run_free(run);
     if (!ok) {

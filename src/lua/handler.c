@@ -40,8 +40,8 @@ static bl_step exit_step(bl_request *r, uint32_t phase, int status)
     if (status == -5 && phase != BL_LUA_CONTENT) /* ngx.DECLINED */
         return BL_NEXT;
     if (status < 0 || status == 408 || status == 444 || status == 499) {
-        if (status > 0 && !r->output.begun)
-            r->out.status = status;
+        if (!r->output.begun && (status > 0 || r->sub))
+            r->out.status = status > 0 ? status : 500;
         return BL_CLOSE;
     }
     if (r->output.begun || bl_lua_ctx_of(r)->holding) {
@@ -54,6 +54,7 @@ static bl_step exit_step(bl_request *r, uint32_t phase, int status)
     }
     if (status >= 300) {
         bl_lua_out_drop(bl_lua_ctx_of(r));
+        r->out.status = status; /* ngx.status of an error page that Lua makes */
         return status;
     }
     if (r->out.status == 0)

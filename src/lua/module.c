@@ -4,6 +4,7 @@
 #include "lua/handler.h"
 #include "lua/init.h"
 #include "lua/set.h"
+#include "lua/trim.h"
 
 void bl_lua_module_used(bl_conf *cf)
 {
@@ -48,6 +49,16 @@ static bool check_capture(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl
         return true;
     return bl_conf_error(cf, node, 1, "invalid capture error log size \"%.*s\", minimum size is %d",
                          BL_STR_ARG(bl_conf_arg(node, 1)), CAPTURE_MIN);
+}
+
+static bool warn_resty_core(bl_conf *cf BL_UNUSED, const bl_directive *d BL_UNUSED,
+                            const bl_conf_node *node, void *field BL_UNUSED)
+{
+    bl_log_write(BL_LOG_WARN, &bl_log_process, 0,
+                 "lua_load_resty_core is deprecated (the lua-resty-core library is required since "
+                 "ngx_lua v0.10.16) in %.*s:%d",
+                 BL_STR_ARG(node->file->path), node->words[0].line);
+    return true;
 }
 
 /* ------------------------------------------------------------- directives */
@@ -131,14 +142,15 @@ static const bl_directive directives[] = {
     MAIN("lua_max_pending_timers", &bl_type_num, max_pending_timers, "1024"),
     MAIN("lua_max_running_timers", &bl_type_num, max_running_timers, "256"),
     MAIN("lua_thread_cache_max_entries", &bl_type_num, thread_cache, "1024"),
-    MAIN("lua_malloc_trim", &bl_type_num, malloc_trim, "1000"),
+    MAIN("lua_malloc_trim", &bl_type_num, malloc_trim, "0"),
     MAIN("lua_block_warn", &bl_type_msec, block_warn, "200ms"),
     MAIN("lua_block_abort", &bl_type_msec, block_abort, "0"),
     MAIN("lua_worker_thread_vm_pool_size", &bl_type_num, thread_vms, "10"),
     {"lua_capture_error_log", BL_IN_HTTP, BL_TAKE1, &bl_type_size, BL_MAIN,
      offsetof(bl_lua_main, error_log_size), "0", .check = check_capture},
     MAIN("lua_sa_restart", &bl_type_flag, sa_restart, "on"),
-    MAIN("lua_load_resty_core", &bl_type_flag, load_resty_core, "on"),
+    {"lua_load_resty_core", BL_IN_HTTP, BL_TAKE_FLAG, &bl_type_flag, BL_MAIN,
+     offsetof(bl_lua_main, load_resty_core), "on", .check = warn_resty_core},
     MAIN("rewrite_by_lua_no_postpone", &bl_type_flag, rewrite_no_postpone, "off"),
     MAIN("access_by_lua_no_postpone", &bl_type_flag, access_no_postpone, "off"),
     MAIN("precontent_by_lua_no_postpone", &bl_type_flag, precontent_no_postpone, "off"),
@@ -157,7 +169,7 @@ static bool compile(bl_conf *cf, bl_location *loc)
     const bl_lua_location *s = loc->settings.of[BL_LOCATION][bl_lua_module.index];
 
     if (s->server_rewrite && loc->kind == BL_LOC_SERVER)
-        bl_location_handler(cf, loc, BL_PHASE_SERVER_REWRITE, BL_PLACE_LUA_REWRITE,
+        bl_location_handler(cf, loc, BL_PHASE_SERVER_REWRITE, BL_PLACE_LUA_SERVER_REWRITE,
                             bl_lua_server_rewrite);
     if (s->rewrite && loc->kind != BL_LOC_SERVER)
         bl_location_handler(cf, loc, BL_PHASE_REWRITE,
@@ -170,6 +182,8 @@ static bool compile(bl_conf *cf, bl_location *loc)
         bl_location_handler(cf, loc, BL_PHASE_PRECONTENT,
                             main->precontent_no_postpone ? EARLY : BL_PLACE_LUA_PRECONTENT,
                             bl_lua_precontent);
+    if (main->malloc_trim > 0)
+        bl_location_handler(cf, loc, BL_PHASE_LOG, BL_PLACE_LUA_LOG, bl_lua_trim);
     if (s->log)
         bl_location_handler(cf, loc, BL_PHASE_LOG, BL_PLACE_LUA_LOG, bl_lua_log_handler);
     if (s->header_filter)

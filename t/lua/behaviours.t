@@ -423,3 +423,193 @@ GET /t
 --- response_body
 a-b-c- abc a
 sun rain nil
+
+
+
+=== TEST 24: an error page that Lua makes keeps the status of ngx.exit; others have their own
+--- config
+error_page 404 = /lua;
+error_page 403 = /word;
+location = /exit { content_by_lua_block { ngx.exit(404) } }
+location = /early { access_by_lua_block { ngx.exit(404) } }
+location = /return { return 404; }
+location = /other { content_by_lua_block { ngx.exit(403) } }
+location = /lua { content_by_lua_block { ngx.say("page ", ngx.status) } }
+location = /word { return 200 word; }
+--- request eval
+["GET /exit", "GET /early", "GET /return", "GET /other"]
+--- error_code eval
+[404, 404, 200, 200]
+--- response_body eval
+["page 404\n", "page 404\n", "page 0\n", "word"]
+
+
+
+=== TEST 25: server_rewrite_by_lua comes before the directives of rewrite
+--- config
+server_rewrite_by_lua_block { ngx.log(ngx.WARN, "it was ", ngx.var.uri) ngx.ctx.first = ngx.var.uri }
+rewrite ^/t /now;
+location /now { content_by_lua_block { ngx.say(ngx.ctx.first, " ", ngx.var.uri) } }
+--- request
+GET /t
+--- response_body
+/t /now
+--- error_log
+it was /t
+
+
+
+=== TEST 26: a file that is a body no more goes at once, if it was to go
+--- config
+location /t {
+    content_by_lua_block {
+        ngx.req.read_body()
+        local function file(name)
+            local path = "$TEST_NGINX_HTML_DIR/" .. name
+            local f = assert(io.open(path, "w"))
+            f:write("text of ", name)
+            f:close()
+            return path
+        end
+        local function there(path) return io.open(path) ~= nil end
+        local kept, first, second = file("kept"), file("first"), file("second")
+        ngx.req.set_body_file(kept)
+        ngx.req.set_body_file(first, true)
+        ngx.req.set_body_file(second, true)
+        ngx.say(there(kept), " ", there(first), " ", there(second))
+        ngx.say(ngx.location.capture("/sub", { method = ngx.HTTP_POST, always_forward_body = true }).body)
+    }
+}
+location /sub { echo_request_body; }
+--- request
+POST /t
+hello
+--- response_body
+true false true
+text of second
+
+
+
+=== TEST 27: lua_malloc_trim, every so many requests
+--- http_config
+lua_malloc_trim 2;
+lua_load_resty_core on;
+--- config
+location /t { echo_location /sub; }
+location /sub { return 200 "ok\n"; }
+--- request eval
+["GET /t", "GET /t", "GET /t", "GET /t", "GET /t"]
+--- response_body eval
+["ok\n", "ok\n", "ok\n", "ok\n", "ok\n"]
+--- grep_error_log eval: qr/malloc_trim\(1\) returned/
+--- grep_error_log_out
+malloc_trim(1) returned
+malloc_trim(1) returned
+--- error_log eval
+qr/\[warn\] .*lua_load_resty_core is deprecated .*nginx\.conf:\d+/
+
+
+
+=== TEST 28: errors of functions that need a request name the line that called them
+--- config
+location /t {
+    content_by_lua_block {
+        ngx.timer.at(0, function()
+            ngx.log(ngx.WARN, "1: ", select(2, pcall(function() return (ngx.req.get_headers()) end)))
+            ngx.log(ngx.WARN, "2: ", select(2, pcall(function() return (ngx.req.get_uri_args()) end)))
+            ngx.log(ngx.WARN, "3: ", select(2, pcall(function() return (ngx.resp.get_headers()) end)))
+        end)
+        ngx.say("done")
+    }
+}
+--- request
+GET /t
+--- response_body
+done
+--- error_log eval
+[map { qr/$_: content_by_lua\(nginx\.conf:\d+\):\d+: API disabled in the current context/ } 1, 2, 3]
+
+
+
+=== TEST 29: a body filter that returns ngx.ERROR breaks the response off
+--- config
+location /t { return 200 "text"; body_filter_by_lua_block { return ngx.ERROR } }
+location /ok { return 200 "text"; body_filter_by_lua_block { return ngx.OK } }
+location /capture {
+    content_by_lua_block {
+        local res = ngx.location.capture("/t")
+        ngx.say(res.truncated, " [", res.body, "]")
+        res = ngx.location.capture("/exit")
+        ngx.say(res.status, " [", res.body, "]")
+    }
+}
+location /exit { content_by_lua_block { ngx.exit(ngx.ERROR) } }
+--- perl
+is $server->get('/ok')->{body}, 'text', 'ngx.OK';
+is $server->get('/capture')->{body}, "true []\n500 []\n", 'captured';
+my $client = $server->connect;
+$client->send("GET /t HTTP/1.1\r\nHost: x\r\n\r\n");
+unlike $client->read_all, qr/text/, 'ngx.ERROR';
+
+
+
+=== TEST 30: what functions of the libraries say to wrong arguments
+--- config
+location /t {
+    content_by_lua_block {
+        local req, resp = require "ngx.req", require "ngx.resp"
+        local function try(f, ...) ngx.say((select(2, pcall(f, ...)))) end
+        try(req.add_header)
+        try(req.add_header, "a")
+        try(req.add_header, "a", {})
+        try(resp.add_header, "a")
+        try(ndk.set_var.set_decode_hex, "a")
+        ngx.say(ndk.set_var.set_decode_hex("61"))
+        req.add_header(123, 4)
+        req.add_header(123, 5)
+        ngx.say(table.concat(ngx.req.get_headers()["123"], " "))
+        ngx.say(ngx.decode_base64mime("zaaLg=="), " ", ngx.decode_base64mime("YW\nI="))
+    }
+}
+--- request
+GET /t
+--- response_body
+bad 'name' argument: string expected, got nil
+bad 'value' argument: string or table expected, got nil
+bad 'value' argument: non-empty table expected
+invalid header value
+calling directive set_decode_hex failed with code -1
+a
+4 5
+nil ab
+
+
+
+=== TEST 31: options of sockets, and wrong arguments
+--- http_config
+lua_shared_dict box 100k;
+--- config
+location /t {
+    content_by_lua_block {
+        local sock = ngx.socket.tcp()
+        assert(sock:connect("127.0.0.1", ngx.var.server_port))
+        ngx.say(sock:getoption())
+        ngx.say(sock:setoption("sndbuf"))
+        ngx.say(sock:setoption("keepintvl", 3), sock:getoption("keepintvl"))
+        ngx.say(sock:setoption("keepcnt", 5), sock:getoption("keepcnt"))
+        local box = ngx.shared.box
+        ngx.say((select(2, pcall(box.incr, box, "a", 1, "no"))))
+        ngx.say((select(2, pcall(box.incr, box, "a", 1, 0, "no"))))
+        ngx.say(box:incr("a", 1, "2", "3"))
+    }
+}
+--- request
+GET /t
+--- response_body
+nilmissing the "option" argument
+nilmissing the "value" argument
+true3
+true5
+bad init arg: number expected, got string
+bad init_ttl arg: number expected, got string
+3nilfalse

@@ -378,7 +378,7 @@ reuseaddr true true
 tcp-nodelay true true
 true true
 true true
-nilunsupported option "speed"
+nilunsupported option speed
 127.0.0.2
 nilcannot assign requested address
 --- error_log

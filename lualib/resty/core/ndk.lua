@@ -15,7 +15,11 @@ ndk = {
                       .. '" not found or does not use ndk_set_var_value', 2)
             end
             local function f(text)
-                return set_misc(name, text)
+                local value = set_misc(name, text)
+                if value == nil then
+                    error("calling directive " .. name .. " failed with code -1", 2)
+                end
+                return value
             end
             rawset(directives, name, f)
             return f

@@ -3,6 +3,8 @@
 
 local ffi = require "ffi"
 local base = require "resty.core.base"
+local here = require "resty.core.here"
+local no_request = require("resty.core.phase").no_request
 local clone = require "table.clone"
 
 local C = ffi.C
@@ -49,6 +51,9 @@ local any_spelling = {
 -- No call of a built-in function here is a tail call: traces can't end in one.
 local function respelled(get)
     return function(max, raw)
+        if here.request == nil then
+            no_request(2)
+        end
         local fields, err = get(max, raw)
         if not raw then
             setmetatable(fields, any_spelling)
@@ -68,6 +73,9 @@ local get_headers = respelled(req.get_headers)
 ---@return table<string, string|string[]> headers
 ---@return string? err "truncated"
 function req.get_headers(max, raw)
+    if here.request == nil then
+        no_request(2)
+    end
     if not max and not raw then
         local number = C.bl_lua_fields_known()
         if number > 0 then
@@ -86,6 +94,9 @@ local get_uri_args = req.get_uri_args
 ---@return table<string, string|boolean|(string|boolean)[]> args
 ---@return string? err "truncated"
 function req.get_uri_args(max, tab)
+    if here.request == nil then
+        no_request(2)
+    end
     if not max and not tab then
         local number = C.bl_lua_args_known()
         if number > 0 then

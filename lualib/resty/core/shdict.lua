@@ -324,18 +324,19 @@ function _M.incr(zone, key, by, init, init_ttl, ttl)
     end
     local init_at
     if init ~= nil then
-        init = tonumber(init)
-        if not init then
+        local number = tonumber(init)
+        if not number then
             error("bad init arg: number expected, got " .. type(init), 2)
         end
-        init_in[0] = init
+        init_in[0] = number
         init_at = init_in
     end
     if init_ttl ~= nil then
-        init_ttl = tonumber(init_ttl)
-        if not init_ttl then
-            error("bad init_ttl arg: number expected", 2)
+        local number = tonumber(init_ttl)
+        if not number then
+            error("bad init_ttl arg: number expected, got " .. type(init_ttl), 2)
         end
+        init_ttl = number
         if init_ttl < 0 then
             error('bad "init_ttl" argument', 2)
         end

@@ -7,6 +7,8 @@
 #include "event/tls.h"
 #include "process/stats.h"
 
+#include <errno.h>
+
 static void on_readable(bl_io *io);
 static void on_head_timeout(bl_timer *timer);
 static void read_head(bl_h1 *h);
@@ -144,7 +146,7 @@ static void on_head_timeout(bl_timer *timer)
     bl_h1 *h = bl_h1_of(c);
 
     c->timed_out = true;
-    bl_log_write(BL_LOG_INFO, &c->log, 0, "client timed out");
+    bl_log_write(BL_LOG_INFO, &c->log, ETIMEDOUT, "client timed out");
     if (h->r->request_line.p || h->last > h->buf) {
         h->r->out.status = 408;
         bl_http_log_request(h->r);

@@ -9,6 +9,8 @@
 #include "http/value.h"
 #include "http/version.h"
 
+#include <errno.h>
+
 enum {
     COPY_MAX = 2048, /* pieces up to this size are copied rather than sent from where they are */
     FIXED_MAX = 512, /* the head's fixed fields, generously */
@@ -490,7 +492,7 @@ void bl_h1_out_timer(bl_timer *timer)
         return;
     }
     c->timed_out = c->error = true;
-    bl_log_write(BL_LOG_INFO, h->r->log, 0, "client timed out");
+    bl_log_write(BL_LOG_INFO, h->r->log, ETIMEDOUT, "client timed out");
     h->r->reset_on_close = h->r->loc->core->reset_timedout_connection;
     fail(h);
     bl_request_abort(h->r);

@@ -162,6 +162,15 @@ static void use_file(bl_request *r, bl_temp_file *file)
                    bl_pool_str(r->pool, bl_str_of(length, len)));
 }
 
+/* Another file takes its place. */
+static void clean_up(bl_temp_file *file)
+{
+    if (file == NULL || file->keep)
+        return;
+    unlink(file->path.p);
+    file->keep = true;
+}
+
 static int l_set_body_file(lua_State *L)
 {
     bl_request *r = bl_lua_request(L, BL_LUA_REAL);
@@ -185,6 +194,7 @@ static int l_set_body_file(lua_State *L)
     if (fstat(file->fd, &st) != 0 || !S_ISREG(st.st_mode))
         return luaL_error(L, "\"%s\" is no regular file", file->path.p);
     file->size = st.st_size;
+    clean_up(r->body.file);
     use_file(r, file);
     return 0;
 }

@@ -10,9 +10,13 @@ typedef struct option {
 } option;
 
 static const option options[] = {
-    {"keepalive", SOL_SOCKET, SO_KEEPALIVE, true},   {"reuseaddr", SOL_SOCKET, SO_REUSEADDR, true},
-    {"tcp-nodelay", IPPROTO_TCP, TCP_NODELAY, true}, {"sndbuf", SOL_SOCKET, SO_SNDBUF, false},
+    {"keepalive", SOL_SOCKET, SO_KEEPALIVE, true},
+    {"reuseaddr", SOL_SOCKET, SO_REUSEADDR, true},
+    {"tcp-nodelay", IPPROTO_TCP, TCP_NODELAY, true},
+    {"sndbuf", SOL_SOCKET, SO_SNDBUF, false},
     {"rcvbuf", SOL_SOCKET, SO_RCVBUF, false},
+    {"keepintvl", IPPROTO_TCP, TCP_KEEPINTVL, false},
+    {"keepcnt", IPPROTO_TCP, TCP_KEEPCNT, false},
 };
 
 static const option *find(const char *name)
@@ -34,13 +38,17 @@ static bl_conn *conn_of(const bl_socket *s)
 static const option *check(lua_State *L, bl_socket **s, int *count)
 {
     *s = bl_socket_check(L);
+    if (lua_isnoneornil(L, 2)) {
+        *count = bl_socket_fail(L, "missing the \"option\" argument");
+        return NULL;
+    }
     const char *name = luaL_checkstring(L, 2);
     const option *o = find(name);
 
     if (!bl_socket_is_open(*s) || conn_of(*s) == NULL)
         *count = bl_socket_fail(L, "closed");
     else if (o == NULL)
-        *count = bl_socket_fail(L, lua_pushfstring(L, "unsupported option \"%s\"", name));
+        *count = bl_socket_fail(L, lua_pushfstring(L, "unsupported option %s", name));
     else
         return o;
     return NULL;
@@ -57,16 +65,13 @@ static int value_of(lua_State *L, const option *o)
 int bl_socket_l_setoption(lua_State *L)
 {
     bl_socket *s;
-    int count = lua_gettop(L);
-
-    if (count != 3)
-        return luaL_error(L,
-                          "ngx.socket setoption: expecting 3 arguments (including the object) but "
-                          "seen %d",
-                          count);
+    int count;
     const option *o = check(L, &s, &count);
+
     if (o == NULL)
         return count;
+    if (lua_isnoneornil(L, 3))
+        return bl_socket_fail(L, "missing the \"value\" argument");
     int value = value_of(L, o);
     bl_conn *c = conn_of(s);
     if (setsockopt(c->io.fd, o->level, o->number, &value, sizeof value) != 0)
@@ -80,15 +85,10 @@ int bl_socket_l_setoption(lua_State *L)
 int bl_socket_l_getoption(lua_State *L)
 {
     bl_socket *s;
-    int count = lua_gettop(L), value = 0;
+    int count, value = 0;
     socklen_t len = sizeof value;
-
-    if (count != 2)
-        return luaL_error(L,
-                          "ngx.socket getoption: expecting 2 arguments (including the object) but "
-                          "seen %d",
-                          count);
     const option *o = check(L, &s, &count);
+
     if (o == NULL)
         return count;
     if (getsockopt(conn_of(s)->io.fd, o->level, o->number, &value, &len) != 0)

@@ -183,7 +183,7 @@ static int take_until(bl_socket *s, lua_State *L)
         if (!u->inclusive)
             s->partial.len -= m->len;
     } else if (s->partial.len - s->until_state >= room) {
-        give_back(s, s->partial.len - room);
+        give_back(s, s->until_state);
     } else {
         consume(s, 0);
         return false;

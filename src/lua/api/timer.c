@@ -187,6 +187,8 @@ void bl_lua_timers_abort(bl_lua_vm *vm)
     bl_link pending;
 
     vm->exiting = true;
+    if (!bl_list_empty(&vm->timers))
+        bl_debug(vm->log, "lua abort pending timers");
     bl_list_init(&pending);
     bl_list_splice(&pending, &vm->timers);
     while (!bl_list_empty(&pending))
