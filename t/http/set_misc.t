@@ -123,7 +123,7 @@ upstream list "nowhere" not found
 location /t {
     content_by_lua_block {
         local set = ndk.set_var
-        ngx.say(set.set_encode_base32("hello"), " ", set.set_decode_hex("x"), " ",
+        ngx.say(set.set_encode_base32("hello"), " ", pcall(set.set_decode_hex, "x"), " ",
                 set.set_quote_sql_str("a'b"), " ", #set.set_local_today())
         ngx.say(pcall(function() return set.set_if_empty end))
         ngx.say(pcall(function() set.x = 1 end))
@@ -132,7 +132,7 @@ location /t {
 --- request
 GET /t
 --- response_body_like chomp
-\Ad1imor3f nil 'a\\'b' 10
+\Ad1imor3f false 'a\\'b' 10
 false.*directive "set_if_empty" not found or does not use ndk_set_var_value
 false.*not allowed
 \z
