@@ -40,8 +40,8 @@ local mt = { __index = _M }
 ---@return resty.openssl.cipher? cipher
 ---@return string? err
 function _M.new(name)
-    local algo = name and C.bl_EVP_get_cipherbyname(name)
-    if algo == nil then
+    local algo = name and crypto.cipher(name)
+    if not algo then
         return nil, 'cipher.new: invalid cipher type "' .. (name or "nil") .. '"'
     end
     local ctx = crypto.owned(C.bl_EVP_CIPHER_CTX_new(), C.bl_EVP_CIPHER_CTX_free)

@@ -32,6 +32,8 @@ int BIO_free(void *bio);
 long BIO_ctrl(void *bio, int command, long larg, void *parg);
 
 const void *EVP_get_digestbyname(const char *name);
+void *EVP_MD_fetch(void *libctx, const char *name, const char *properties);
+void EVP_MD_free(void *md);
 int EVP_MD_get_size(const void *md);
 const char *EVP_MD_get0_name(const void *md);
 void *EVP_MD_CTX_new(void);
@@ -55,6 +57,9 @@ int EVP_MAC_update(void *ctx, const unsigned char *data, size_t len);
 int EVP_MAC_final(void *ctx, unsigned char *to, size_t *len, size_t room);
 
 const void *EVP_get_cipherbyname(const char *name);
+const char *EVP_CIPHER_get0_name(const void *cipher);
+void *EVP_CIPHER_fetch(void *libctx, const char *name, const char *properties);
+void EVP_CIPHER_free(void *cipher);
 int EVP_CIPHER_get_key_length(const void *cipher);
 int EVP_CIPHER_get_iv_length(const void *cipher);
 int EVP_CIPHER_get_block_size(const void *cipher);
@@ -294,20 +299,32 @@ function _M.text_of(bio)
     return ffi_string(data[0], tonumber(len))
 end
 
-local digests = {}
-
--- A message digest by OpenSSL's name, "sha256"; nil: there is none.
-function _M.digest(name)
-    local md = digests[name]
-    if md == nil then
-        md = C.bl_EVP_get_digestbyname(name)
-        if md == nil then
+-- What is found by a name is fetched from its provider at once, and kept: OpenSSL would do that again with
+-- every use of what the old functions of that kind return.
+local function keeper(find, name_of, fetch, free)
+    local known = {}
+    return function(name)
+        local found = known[name]
+        if found then
+            return found
+        end
+        found = find(name)
+        if found == nil then
             return nil
         end
-        digests[name] = md
+        found = _M.owned(fetch(nil, name_of(found), nil), free) or found
+        C.bl_ERR_clear_error()
+        known[name] = found
+        return found
     end
-    return md
 end
+
+-- A message digest by OpenSSL's name, "sha256"; nil: there is none.
+_M.digest = keeper(C.bl_EVP_get_digestbyname, C.bl_EVP_MD_get0_name, C.bl_EVP_MD_fetch, C.bl_EVP_MD_free)
+
+-- The same for a cipher, "aes-256-gcm".
+_M.cipher = keeper(C.bl_EVP_get_cipherbyname, C.bl_EVP_CIPHER_get0_name, C.bl_EVP_CIPHER_fetch,
+                   C.bl_EVP_CIPHER_free)
 
 -- Bytes as a big number (a BIGNUM that is wiped when it goes).
 function _M.number(bytes)
