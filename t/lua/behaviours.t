@@ -567,7 +567,7 @@ location /t {
         ngx.say(ndk.set_var.set_decode_hex("61"))
         req.add_header(123, 4)
         req.add_header(123, 5)
-        ngx.say(table.concat(ngx.req.get_headers()["123"], " "))
+        ngx.say(table.concat(ngx.req.get_headers()[123], " "))
         ngx.say(ngx.decode_base64mime("zaaLg=="), " ", ngx.decode_base64mime("YW\nI="))
     }
 }
@@ -613,3 +613,24 @@ true5
 bad init arg: number expected, got string
 bad init_ttl arg: number expected, got string
 3nilfalse
+
+
+
+=== TEST 32: fields whose names have underscores, in any spelling
+--- server_config
+listen 127.0.0.1:$TEST_NGINX_SERVER_PORT;
+underscores_in_headers on;
+--- config
+location /t {
+    content_by_lua_block {
+        local fields = ngx.req.get_headers()
+        ngx.say(fields.X_Under, " ", fields.x_under, " ", fields["X-Under"], " ", fields.X_dash, " ", fields.None_such)
+    }
+}
+--- request
+GET /t
+--- more_headers
+X_Under: a
+X-Dash: b
+--- response_body
+a a nil b nil

@@ -8,7 +8,7 @@ local no_request = require("resty.core.phase").no_request
 local clone = require "table.clone"
 
 local C = ffi.C
-local type = type
+local type, tostring = type, tostring
 local rawget = rawget
 local setmetatable = setmetatable
 local lower = string.lower
@@ -42,8 +42,14 @@ end
 local any_spelling = {
     __index = function(fields, name)
         if type(name) == "string" then
-            local value = rawget(fields, spellings[name] or respell(name))
+            local spelling = spellings[name] or respell(name)
+            local value = rawget(fields, spelling)
+            if value == nil and spelling ~= name then -- underscores_in_headers on
+                value = rawget(fields, lower(name))
+            end
             return value
+        elseif type(name) == "number" then
+            return rawget(fields, tostring(name))
         end
     end,
 }
