@@ -171,6 +171,8 @@ static void detach(bl_task *task)
 {
     if (task->wait)
         bl_wait_cancel(task->wait);
+    else if (BL_UNLIKELY(task->own.lost != NULL))
+        task->own.lost(&task->own);
     if (bl_list_linked(&task->link))
         bl_list_remove(&task->link);
 }
@@ -349,6 +351,7 @@ static void resume(bl_task *task, int args)
 
     bl_lua_now = (bl_lua_here){task, run->request, run->phase, BL_PENDING_NONE, run->vm};
     task->state = BL_TASK_RUNNING;
+    task->own.lost = NULL;
     bl_watch_enter();
     int code = lua_resume(task->L, args);
     bl_watch_leave(task->L, outer.task != NULL);

@@ -54,6 +54,14 @@ void bl_wait_end(bl_wait *w, int results)
     bl_task_wake(task, results);
 }
 
+void bl_wait_end_later(bl_wait *w, int results)
+{
+    bl_task *task = w->task;
+
+    disarm(w);
+    bl_task_ready(task, results);
+}
+
 void bl_wait_fail(bl_wait *w, const char *error)
 {
     lua_State *L = bl_wait_stack(w);

@@ -27,6 +27,10 @@ struct bl_wait {
     /* The deadline has come: gives up the operation, pushes results on L and returns their number.
      * Needed with a deadline only. The wait is disarmed already. */
     int (*expire)(bl_wait *w, lua_State *L);
+    /* The task is killed when the wait is over but before it could go on: takes back what it was
+     * given. Of task->own only, which lives that long; set before bl_wait_end. Must not run Lua. */
+    void (*lost)(bl_wait *w);
+    void *object; /* its owner's */
 };
 
 /* Suspends the running task: `return bl_wait_begin(w, L, ms)` in a lua_CFunction that has called
@@ -46,6 +50,9 @@ lua_State *bl_wait_stack(const bl_wait *w);
 
 /* The wait is over; `results` values were pushed on its stack. The last thing its caller does. */
 void bl_wait_end(bl_wait *w, int results);
+
+/* The same for those that must not run Lua: the task goes on later. */
+void bl_wait_end_later(bl_wait *w, int results);
 
 /* nil and a message: the usual failure. */
 void bl_wait_fail(bl_wait *w, const char *error);

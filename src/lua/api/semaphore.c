@@ -28,7 +28,31 @@ static int l_new(lua_State *L)
     return 1;
 }
 
+static void lost(bl_wait *w);
+
 /* Each unit wakes one, the one that has waited longest first. */
+static void serve(semaphore *s, void (*end)(bl_wait *w, int results))
+{
+    while (s->count > 0 && !bl_list_empty(&s->waiting)) {
+        bl_task *task = BL_LIST_FIRST(&s->waiting, bl_task, link);
+        bl_list_remove(&task->link);
+        s->count--;
+        lua_pushboolean(task->L, true);
+        task->own.lost = lost;
+        end(&task->own, 1);
+    }
+}
+
+/* Its unit is for the next one. */
+static void lost(bl_wait *w)
+{
+    semaphore *s = w->object;
+
+    w->lost = NULL;
+    s->count++;
+    serve(s, bl_wait_end_later);
+}
+
 static int l_post(lua_State *L)
 {
     semaphore *s = check(L);
@@ -37,13 +61,7 @@ static int l_post(lua_State *L)
     if (!(n >= 1))
         return luaL_error(L, "no positive number");
     s->count += (int64_t)n;
-    while (s->count > 0 && !bl_list_empty(&s->waiting)) {
-        bl_task *task = BL_LIST_FIRST(&s->waiting, bl_task, link);
-        bl_list_remove(&task->link);
-        s->count--;
-        lua_pushboolean(task->L, true);
-        bl_wait_end(&task->own, 1);
-    }
+    serve(s, bl_wait_end);
     lua_pushboolean(L, true);
     return 1;
 }
@@ -78,6 +96,7 @@ static int l_wait(lua_State *L)
     }
     bl_task *task = bl_task_may_wait(L);
     bl_list_push(&s->waiting, &task->link);
+    task->own.object = s;
     task->own.cancel = cancelled;
     task->own.expire = timed_out;
     return bl_wait_begin(&task->own, L, seconds < 0 ? -1 : (int64_t)(seconds * 1000 + 0.5));
