@@ -40,6 +40,23 @@ subtest 'worker-events' => sub {
     $server->stop;
 };
 
+subtest 'tasks' => sub {
+    my $server = start('tasks');
+    is $server->get('/alarm?name=tea&in=60')->{body}, "set\n", 'an alarm';
+    $server->get('/alarm?name=rice&in=60');
+    is $server->get('/alarms')->{body}, "rice tea\n", 'two are set';
+    is $server->get('/alarm/off?name=tea')->{body}, "off\n", 'one is called off';
+    is $server->get('/alarm/off?name=tea')->{body}, "there is none of that name\n", 'once';
+    is $server->get('/alarms')->{body}, "rice\n", 'the other one is not';
+    $server->get('/patience');
+    like $server->wait_log(qr/timer: the slow one/), qr/the slow one/, 'a run that took too long is told';
+    my @clients = map { $server->connect } 1 .. 20;
+    $clients[$_]->send("GET /ask?q=question$_ HTTP/1.1\r\nHost: a\r\n\r\n") for 0 .. $#clients;
+    is join('', map { $_->response->{body} } @clients), join('', map { "QUESTION$_\n" } 0 .. $#clients),
+        'each gets its own answer over the one connection';
+    $server->stop;
+};
+
 subtest 'hot-reload' => sub {
     my $server = start('hot-reload');
     is $server->get('/')->{body}, "1: The tide turns.\n", 'before';
