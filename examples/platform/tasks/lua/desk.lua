@@ -62,7 +62,9 @@ end
 
 -- The answer to a question of one line.
 function _M.ask(port, question)
-    door:wait(5)
+    if not door:wait(5) then
+        return "the desk is busy"
+    end
     local asker, err = send(port, question)
     door:post()
     if not asker then
