@@ -1,4 +1,21 @@
---- ngx.balancer: which peer a proxied request goes to, for code in balancer_by_lua, whose current try it is about.
+--- ngx.balancer: which peer a proxied request goes to, for code in balancer_by_lua.
+--
+--     upstream backend {
+--         server 0.0.0.1;                              # a place-holder
+--         balancer_by_lua_block {
+--             local balancer = require "ngx.balancer"
+--             local state, status = balancer.get_last_failure()
+--             if not state then
+--                 balancer.set_more_tries(1)           -- this is the first try
+--             end
+--             local host, port = choose(ngx.var.uri, state)
+--             assert(balancer.set_current_peer(host, port))
+--             balancer.enable_keepalive(60, 1000)
+--         }
+--     }
+--
+-- The functions are about the try that is being begun, and raise an error elsewhere. Code here may wait,
+-- too: ask a resolver, Redis, or another server. Errors are nil and a message.
 
 local ffi = require "ffi"
 
@@ -49,7 +66,8 @@ end
 ---@param host string "127.0.0.1", "[::1]", "127.0.0.1:8080", "unix:/path"
 ---@param port integer? where `host` has none
 ---@param name string? that TLS asks for, and that the certificate must have
----@return boolean? ok, string? err
+---@return boolean? ok
+---@return string? err
 function _M.set_current_peer(host, port, name)
     need_request()
     if name ~= nil and type(name) ~= "string" then
@@ -65,7 +83,8 @@ end
 
 --- Outgoing connections come from a local address.
 ---@param addr string "127.0.0.1", "127.0.0.1:1234"
----@return boolean? ok, string? err
+---@return boolean? ok
+---@return string? err
 function _M.bind_to_local_addr(addr)
     need_request()
     if type(addr) ~= "string" then
@@ -90,7 +109,8 @@ end
 --- The connection of this try is kept for others.
 ---@param idle_timeout number? seconds; 60; 0: none
 ---@param max_requests integer? 100; 0: any number
----@return boolean? ok, string? err
+---@return boolean? ok
+---@return string? err
 function _M.enable_keepalive(idle_timeout, max_requests)
     need_request()
     idle_timeout = limit(1, idle_timeout, 60)
@@ -100,7 +120,8 @@ end
 
 --- Allows more tries behind this one.
 ---@param count integer
----@return boolean? ok, string? err also a warning: "reduced tries due to limit"
+---@return boolean? ok
+---@return string? err also a warning: "reduced tries due to limit"
 function _M.set_more_tries(count)
     need_request()
     count = tonumber(count)
@@ -143,7 +164,8 @@ end
 ---@param connect number?
 ---@param send number?
 ---@param read number?
----@return boolean? ok, string? err
+---@return boolean? ok
+---@return string? err
 function _M.set_timeouts(connect, send, read)
     need_request()
     local connect_ms, send_ms, read_ms =
@@ -159,7 +181,8 @@ function _M.set_timeouts(connect, send, read)
 end
 
 --- What is sent is made anew, from what proxy_set_header and others say now.
----@return boolean? ok, string? err
+---@return boolean? ok
+---@return string? err
 function _M.recreate_request()
     need_request()
     return answer(C.bl_lua_ffi_balancer_rebuild())
@@ -167,7 +190,8 @@ end
 
 --- Whether TLS is spoken to the peer.
 ---@param on boolean
----@return boolean? ok, string? err
+---@return boolean? ok
+---@return string? err
 function _M.set_upstream_tls(on)
     need_request()
     return answer(C.bl_lua_ffi_balancer_tls(not not on and on ~= 0))

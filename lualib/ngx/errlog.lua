@@ -1,4 +1,16 @@
 --- ngx.errlog: the error log as a program sees it.
+--
+--     -- http { lua_capture_error_log 100k; }
+--     local errlog = require "ngx.errlog"
+--     local ok, err = errlog.set_filter_level(ngx.WARN)          -- what is captured, in init_by_lua
+--
+--     local res = assert(errlog.get_logs(10))                    -- level, time, text; level, time, …
+--     for i = 1, #res, 3 do
+--         ngx.say(res[i], " ", res[i + 1], " ", res[i + 2])
+--     end
+--
+-- What is captured is taken out by get_logs(); when the memory is full, the oldest lines go. Errors are nil
+-- and a message: 'directive "lua_capture_error_log" is not set'.
 
 local ffi = require "ffi"
 

@@ -1,4 +1,17 @@
 --- ngx.ocsp: asks a responder whether a certificate is still good, and staples the answer.
+--
+--     -- ssl_certificate_by_lua_block, with the certificate's chain in DER
+--     local ocsp, http = require "ngx.ocsp", require "resty.http"
+--     local url = assert(ocsp.get_ocsp_responder_from_der_chain(chain))
+--     local request = assert(ocsp.create_ocsp_request(chain))
+--     local res = assert(http.new():request_uri(url, {
+--         method = "POST", body = request, headers = { ["Content-Type"] = "application/ocsp-request" },
+--     }))
+--     local ok, err = ocsp.validate_ocsp_response(res.body, chain)
+--     if ok then ocsp.set_ocsp_status_resp(res.body) end
+--
+-- Keep an answer for as long as it says (a shared dictionary will do): this is asked at each handshake.
+-- Errors are nil and a message.
 
 local ffi = require "ffi"
 local tls = require "resty.core.tls"

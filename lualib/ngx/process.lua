@@ -1,4 +1,15 @@
---- ngx.process: what the server's processes are, and signals to the master.
+--- ngx.process: what the server's processes are, and one more of them.
+--
+--     -- init_by_lua_block
+--     local process = require "ngx.process"
+--     assert(process.enable_privileged_agent())
+--
+--     -- init_worker_by_lua_block: runs in the agent as well, with the rights of the master
+--     if process.type() == "privileged agent" then
+--         ngx.timer.every(3600, rotate_logs)
+--     end
+--
+-- Errors are nil and a message: "API disabled in the current context".
 
 local ffi = require "ffi"
 

@@ -1,4 +1,8 @@
---- ngx.req: changes to the request that `ngx.req` itself has no function for.
+--- ngx.req: a field of the request more, where ngx.req.set_header() would replace those that there are.
+--
+--     require("ngx.req").add_header("Via", "1.1 gate")
+--
+-- A bad name or value raises an error.
 
 local add_header = package.loaded["bulan.add_header"]
 local error, next, tostring, type = error, next, tostring, type

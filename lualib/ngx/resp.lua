@@ -1,4 +1,10 @@
 --- ngx.resp: changes to the response that `ngx` itself has no function for.
+--
+--     local resp = require "ngx.resp"
+--     resp.add_header("Set-Cookie", "a=1")           -- beside those that are there
+--     resp.set_status(200, "Fine")                   -- with a reason of one's own
+--
+-- After the head has been sent, they do nothing but write to the error log.
 
 local ffi = require "ffi"
 local here = require "resty.core.here"

@@ -1,4 +1,17 @@
---- ngx.semaphore: counting semaphores between light threads, also of different requests.
+--- ngx.semaphore: lets light threads wait for each other, also those of different requests.
+--
+--     local semaphore = require "ngx.semaphore"
+--     local done = semaphore.new()
+--
+--     ngx.thread.spawn(function()
+--         work()
+--         done:post()
+--     end)
+--     local ok, err = done:wait(5)                   -- nil, "timeout" after five seconds
+--
+-- A semaphore is of one worker: keep it in a module's variable to share it among requests. Units go to
+-- those who wait in the order in which they came; one that is given to a thread which is killed meanwhile
+-- goes to the next. Wrong arguments raise an error.
 
 local new_semaphore = package.loaded["bulan.require"].new_semaphore
 local here = require "resty.core.here"
@@ -28,7 +41,8 @@ end
 
 --- Takes a unit, waiting for one at most `seconds`.
 ---@param seconds number
----@return boolean? ok, string? err "timeout"
+---@return boolean? ok
+---@return string? err "timeout"
 function _M.wait(self, seconds)
     local sem = check(self)
     seconds = tonumber(seconds)

@@ -1,4 +1,20 @@
 --- ngx.ssl: certificates for a client's TLS handshake, and what is known of its connection.
+--
+--     -- ssl_certificate_by_lua_block
+--     local ssl = require "ngx.ssl"
+--     local name = ssl.server_name()
+--     local pair = certificates[name] or certificates.default          -- parsed once, kept in a module
+--     assert(ssl.clear_certs())
+--     assert(ssl.set_cert(pair.chain))
+--     assert(ssl.set_priv_key(pair.key))
+--
+--     -- where pairs come from
+--     pair.chain = assert(ssl.parse_pem_cert(read("example.com.pem")))
+--     pair.key = assert(ssl.parse_pem_priv_key(read("example.com.key")))
+--
+-- Besides the functions below there are clear_certs(), set_cert(chain), set_priv_key(key), set_der_cert(der),
+-- set_der_priv_key(der), get_tls1_version() and get_tls1_version_str(). Errors are nil and a message. doc/tls.md
+-- tells when which code runs.
 
 local ffi = require "ffi"
 local tls = require "resty.core.tls"
@@ -24,7 +40,8 @@ tls.agreement(_M, false)
 -- Conversions -------------------------------------------------------------------------------------
 
 ---@param pem string certificates in PEM, the leaf first
----@return string? der, string? err
+---@return string? der
+---@return string? err
 function _M.cert_pem_to_der(pem)
     local buf = get_buf(#pem)
     local len = C.bl_lua_ffi_tls_cert_der(pem, #pem, buf, err_ptr)
@@ -36,7 +53,8 @@ end
 
 ---@param pem string
 ---@param passphrase string? of an encrypted key
----@return string? der, string? err
+---@return string? der
+---@return string? err
 function _M.priv_key_pem_to_der(pem, passphrase)
     local buf = get_buf(#pem)
     local len = C.bl_lua_ffi_tls_key_der(pem, #pem, passphrase, buf, err_ptr)
@@ -63,25 +81,29 @@ local function parse_key(data, pem)
 end
 
 ---@param pem string
----@return cdata? chain, string? err
+---@return cdata? chain
+---@return string? err
 function _M.parse_pem_cert(pem)
     return parse_cert(pem, true)
 end
 
 ---@param der string
----@return cdata? chain, string? err
+---@return cdata? chain
+---@return string? err
 function _M.parse_der_cert(der)
     return parse_cert(der, false)
 end
 
 ---@param pem string
----@return cdata? key, string? err
+---@return cdata? key
+---@return string? err
 function _M.parse_pem_priv_key(pem)
     return parse_key(pem, true)
 end
 
 ---@param der string
----@return cdata? key, string? err
+---@return cdata? key
+---@return string? err
 function _M.parse_der_priv_key(der)
     return parse_key(der, false)
 end
@@ -92,7 +114,8 @@ end
 ---@param client_certs cdata? whose names the client is told, and who are trusted
 ---@param depth integer? of chains
 ---@param trusted_certs cdata? more that are trusted
----@return boolean? ok, string? err
+---@return boolean? ok
+---@return string? err
 function _M.verify_client(client_certs, depth, trusted_certs)
     need()
     return answer(C.bl_lua_ffi_tls_verify_client(client_certs, depth or -1, trusted_certs))
@@ -105,7 +128,8 @@ function _M.server_name()
     return filled(C.bl_lua_ffi_tls_server_name(text_ptr, len_ptr))
 end
 
----@return integer? port, string? err
+---@return integer? port
+---@return string? err
 function _M.server_port()
     need()
     local ok, err = answer(C.bl_lua_ffi_tls_server_port(int_ptr))
@@ -156,21 +180,24 @@ local function secret(which, outlen)
 end
 
 ---@param outlen integer? at most so many bytes; 0: the length of all
----@return string|integer|nil random, string? err
+---@return string|integer|nil random
+---@return string? err
 function _M.get_client_random(outlen)
     need()
     return secret(0, outlen or 32)
 end
 
 ---@param outlen integer?
----@return string|integer|nil random, string? err
+---@return string|integer|nil random
+---@return string? err
 function _M.get_server_random(outlen)
     need()
     return secret(1, outlen or 32)
 end
 
 ---@param outlen integer?
----@return string|integer|nil key, string? err
+---@return string|integer|nil key
+---@return string? err
 function _M.get_session_master_key(outlen)
     need()
     return secret(2, outlen or 48)
@@ -190,7 +217,8 @@ end
 ---@param length integer bytes
 ---@param label string
 ---@param context string?
----@return string? key, string? err
+---@return string? key
+---@return string? err
 function _M.export_keying_material(length, label, context)
     need()
     return export(length, label, context, false)
@@ -200,7 +228,8 @@ end
 ---@param length integer
 ---@param label string
 ---@param context string?
----@return string? key, string? err
+---@return string? key
+---@return string? err
 function _M.export_keying_material_early(length, label, context)
     need()
     return export(length, label, context, true)

@@ -1,4 +1,12 @@
 --- ngx.ssl.clienthello: what a client has said in its hello, for code in ssl_client_hello_by_lua.
+--
+--     local clienthello = require "ngx.ssl.clienthello"
+--     local name, err = clienthello.get_client_hello_server_name()
+--     if name == "old.example.com" then
+--         assert(clienthello.set_protocols { "TLSv1.2", "TLSv1.3" })
+--     end
+--
+-- Errors are nil and a message; in another phase an error is raised.
 
 local ffi = require "ffi"
 local tls = require "resty.core.tls"
@@ -81,7 +89,8 @@ local function is_grease(high, low)
     return high == low and high % 16 == 10
 end
 
----@return integer[]? ciphers, string? err
+---@return integer[]? ciphers
+---@return string? err
 function _M.get_client_hello_ciphers()
     need_hello()
     local ok, err = answer(C.bl_lua_ffi_tls_hello_ciphers(bytes_ptr, len_ptr))
@@ -123,7 +132,8 @@ end
 
 --- The connection may use these versions alone.
 ---@param protocols string[] "TLSv1.2" …
----@return boolean? ok, string? err
+---@return boolean? ok
+---@return string? err
 function _M.set_protocols(protocols)
     need_hello()
     local bits = 0

@@ -1,5 +1,15 @@
---- ngx.ssl.session: sessions that clients resume by an id: for code in ssl_session_fetch_by_lua and
--- ssl_session_store_by_lua.
+--- ngx.ssl.session: sessions that clients resume by an id, kept wherever a program likes.
+--
+--     -- ssl_session_fetch_by_lua_block
+--     local session = require "ngx.ssl.session"
+--     local data = redis_get(assert(session.get_session_id()))
+--     if data then assert(session.set_serialized_session(data)) end
+--
+--     -- ssl_session_store_by_lua_block
+--     redis_set(assert(session.get_session_id()), assert(session.get_serialized_session()))
+--
+-- Both may wait. A session holds secrets of its connection: whoever can read the store can read what was
+-- said. Errors are nil and a message.
 
 local ffi = require "ffi"
 local tls = require "resty.core.tls"
@@ -27,7 +37,8 @@ local function need()
     end
 end
 
----@return string? id, string? err
+---@return string? id
+---@return string? err
 function _M.get_session_id()
     need()
     local ok, err = answer(C.bl_lua_ffi_tls_session_id(text_ptr, len_ptr))
@@ -38,7 +49,8 @@ function _M.get_session_id()
     return (id:gsub(".", function(c) return ("%02x"):format(c:byte()) end))
 end
 
----@return string? session, string? err
+---@return string? session
+---@return string? err
 function _M.get_serialized_session()
     need()
     local ok, err = answer(C.bl_lua_ffi_tls_session_get(nil, len_ptr))
@@ -54,7 +66,8 @@ function _M.get_serialized_session()
 end
 
 ---@param session string what get_serialized_session gave
----@return boolean? ok, string? err
+---@return boolean? ok
+---@return string? err
 function _M.set_serialized_session(session)
     need()
     return answer(C.bl_lua_ffi_tls_session_set(session, #session))

@@ -63,7 +63,8 @@ local function put_some(count, newline, a, b, c, d)
 end
 
 ---@param ... any text, or arrays of it
----@return integer? ok, string? err
+---@return integer? ok
+---@return string? err
 function ngx.say(...)
     local count = select("#", ...)
     local a, b, c, d = ...
@@ -78,7 +79,8 @@ function ngx.say(...)
 end
 
 ---@param ... any text, or arrays of it
----@return integer? ok, string? err
+---@return integer? ok
+---@return string? err
 function ngx.print(...)
     local count = select("#", ...)
     local a, b, c, d = ...

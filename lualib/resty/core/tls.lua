@@ -93,7 +93,8 @@ function _M.certificates(module, upstream)
     local answer, need = _M.answer, _M.need
 
     --- The connection has no certificates and keys any more.
-    ---@return boolean? ok, string? err
+    ---@return boolean? ok
+    ---@return string? err
     function module.clear_certs()
         need()
         return answer(C.bl_lua_ffi_tls_clear(upstream))
@@ -101,28 +102,32 @@ function _M.certificates(module, upstream)
 
     --- The certificate that it presents, with its chain.
     ---@param der string certificates, one behind the other
-    ---@return boolean? ok, string? err
+    ---@return boolean? ok
+    ---@return string? err
     function module.set_der_cert(der)
         need()
         return answer(C.bl_lua_ffi_tls_set_der_cert(upstream, der, #der))
     end
 
     ---@param der string
-    ---@return boolean? ok, string? err
+    ---@return boolean? ok
+    ---@return string? err
     function module.set_der_priv_key(der)
         need()
         return answer(C.bl_lua_ffi_tls_set_der_key(upstream, der, #der))
     end
 
     ---@param chain cdata from ngx.ssl's parse_pem_cert or parse_der_cert
-    ---@return boolean? ok, string? err
+    ---@return boolean? ok
+    ---@return string? err
     function module.set_cert(chain)
         need()
         return answer(C.bl_lua_ffi_tls_set_cert(upstream, chain))
     end
 
     ---@param key cdata from ngx.ssl's parse_pem_priv_key or parse_der_priv_key
-    ---@return boolean? ok, string? err
+    ---@return boolean? ok
+    ---@return string? err
     function module.set_priv_key(key)
         need()
         return answer(C.bl_lua_ffi_tls_set_key(upstream, key))
