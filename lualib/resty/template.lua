@@ -26,14 +26,17 @@
 --
 -- Mistakes in a template are thrown as errors, with the template's name and line.
 
+local ffi = require "ffi"
 local parse_view = require "resty.template.parser"
 
+local C = ffi.C
 local _G = _G
 local concat = table.concat
 local error = error
+local ffi_string = ffi.string
 local find = string.find
 local get_phase = ngx.get_phase
-local gsub = string.gsub
+local get_string_buf = require("resty.core.base").get_string_buf
 local loadstring = loadstring
 local ngx = ngx
 local null = ngx.null
@@ -44,6 +47,10 @@ local setfenv = setfenv
 local setmetatable = setmetatable
 local tostring = tostring
 local type = type
+
+ffi.cdef [[
+size_t bl_lua_escape_html(char *to, const char *s, size_t len, bool braces);
+]]
 
 -- Templates in the cache. Beyond, somebody makes ever new ones, and the cache starts anew.
 local MAX_CACHED = 10000
@@ -58,17 +65,6 @@ local _M = { _VERSION = "2.0", cache = {}, print = ngx.print }
 local caching, cached_count = true, 0
 
 -- Values ----------------------------------------------------------------------------------------
-
-local ENTITIES = {
-    ["&"] = "&amp;",
-    ["<"] = "&lt;",
-    [">"] = "&gt;",
-    ['"'] = "&quot;",
-    ["'"] = "&#39;",
-    ["/"] = "&#47;",
-    ["{"] = "&#123;",
-    ["}"] = "&#125;",
-}
 
 --- The text of a value: "" for nil and ngx.null; of a function, what it returns.
 ---@param value any
@@ -92,10 +88,8 @@ local output = _M.output
 ---@return string
 function _M.escape(value, braces)
     value = output(value)
-    if not find(value, "[\">/<'&{}]") then
-        return value
-    end
-    return (gsub(value, braces and "[\">/<'&{}]" or "[\">/<'&]", ENTITIES))
+    local buffer = get_string_buf(6 * #value)
+    return ffi_string(buffer, C.bl_lua_escape_html(buffer, value, #value, braces == true))
 end
 
 -- Files -----------------------------------------------------------------------------------------

@@ -102,6 +102,25 @@ size_t bl_lua_quote_sql(char *to, const char *s, size_t len)
     return bl_escape_sql(to, bl_str_of(s, len));
 }
 
+size_t bl_lua_escape_html(char *to, const char *s, size_t len, bool braces)
+{
+    static const bl_str entities[256] = {
+        ['&'] = BL_STR_INIT("&amp;"),  ['<'] = BL_STR_INIT("&lt;"),   ['>'] = BL_STR_INIT("&gt;"),
+        ['"'] = BL_STR_INIT("&quot;"), ['\''] = BL_STR_INIT("&#39;"), ['/'] = BL_STR_INIT("&#47;"),
+        ['{'] = BL_STR_INIT("&#123;"), ['}'] = BL_STR_INIT("&#125;"),
+    };
+    char *at = to;
+
+    for (size_t i = 0; i < len; i++) {
+        const bl_str *entity = &entities[(unsigned char)s[i]];
+        if (entity->p == NULL || (!braces && (s[i] == '{' || s[i] == '}')))
+            *at++ = s[i];
+        else
+            at = bl_str_put(at, *entity);
+    }
+    return (size_t)(at - to);
+}
+
 /* ------------------------------------------------------------- digests */
 
 uint32_t bl_lua_crc32(const char *s, size_t len)

@@ -17,6 +17,8 @@ size_t bl_lua_base64_encode(char *to, const char *s, size_t len, bool padding, b
 long bl_lua_base64_decode(char *to, const char *s, size_t len, bool url, bool mime);
 /* At most 2 * len + 2 bytes. */
 size_t bl_lua_quote_sql(char *to, const char *s, size_t len);
+/* resty.template's escape: " > / < ' and &, with `braces` { and }, too. At most 6 * len bytes. */
+size_t bl_lua_escape_html(char *to, const char *s, size_t len, bool braces);
 
 uint32_t bl_lua_crc32(const char *s, size_t len);
 void bl_lua_md5(unsigned char *to, const char *s, size_t len);            /* 16 bytes */
