@@ -19,6 +19,7 @@
 #include "lua/api/stats.h"
 #include "lua/api/thread.h"
 #include "lua/api/timer.h"
+#include "lua/api/upstream.h"
 #include "lua/api/worker_thread.h"
 #include "lua/vm.h"
 
@@ -44,5 +45,6 @@ const bl_lua_family bl_lua_families[] = {
     {"events", bl_lua_open_events},
     {"pipe", bl_lua_open_pipe},
     {"stats", bl_lua_open_stats},
+    {"upstream", bl_lua_open_upstream},
     {NULL, NULL},
 };
