@@ -311,14 +311,27 @@ end
 
 -- ---------------------------------------------------------------- waking up
 
-local function dispatch()
-    local dict = memory(1)
+local function hear(dict)
     local inbox = "i" .. C.bl_lua_events_mine()
     local message = dict:lpop(inbox)
     while message do
         deliver(message)
         message = dict:lpop(inbox)
     end
+end
+
+--- Delivers now what has come for this worker, instead of when the event loop gets to it: whoever
+-- goes on after that knows all that was published before.
+function _M.poll()
+    local dict = memory(2)
+    if C.bl_lua_events_mine() >= 0 then
+        hear(dict)
+    end
+end
+
+local function dispatch()
+    local dict = memory(1)
+    hear(dict)
     for name, sem in pairs(queues) do
         local waiting = -sem:count()
         local values = waiting > 0 and dict:llen("q" .. name) or 0

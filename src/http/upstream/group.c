@@ -47,6 +47,11 @@ static bool answers_to(const bl_upstream_group *g, bl_str host, int port, int de
     return port_of(g) == (port ? port : default_port);
 }
 
+const bl_array *bl_upstream_groups(const bl_http *http)
+{
+    return &main_of(http)->groups;
+}
+
 bl_upstream_group *bl_upstream_group_find(bl_http *http, bl_str host, int port, int default_port)
 {
     bl_upstream_group *found = NULL;

@@ -50,10 +50,10 @@ static void add_peer(bl_pool *pool, bl_peers *peers, const bl_upstream_server *s
                    .max_fails = s->max_fails,
                    .max_conns = s->max_conns,
                    .fail_timeout = s->fail_timeout,
-                   .down = s->down,
                    .backup = backup,
                    .state = BL_NEW(pool, bl_peer_state)};
     p->state->effective_weight = p->weight;
+    p->state->down = s->down;
     *(backup ? &peers->usable_backups : &peers->usable) += !s->down;
 }
 
@@ -106,11 +106,22 @@ void bl_peers_hold(bl_upstream *u, bl_peers *peers)
 
 /* ------------------------------------------------------------- what balancers share */
 
+void bl_peers_set_down(bl_peers *peers, int index, bool down)
+{
+    bl_peers_lock(peers);
+    peers->all[index].state->down = down;
+    peers->usable = peers->usable_backups = 0;
+    for (int i = 0; i < peers->count; i++)
+        *(i < peers->primaries ? &peers->usable : &peers->usable_backups) +=
+            !peers->all[i].state->down;
+    bl_peers_unlock(peers);
+}
+
 bool bl_peer_is_usable(const bl_peer *peer, uint64_t now)
 {
     const bl_peer_state *s = peer->state;
 
-    if (peer->down)
+    if (s->down)
         return false;
     if (peer->max_fails && s->fails >= peer->max_fails && now - s->checked_at <= peer->fail_timeout)
         return false;
@@ -136,6 +147,7 @@ void bl_peer_take(bl_upstream *u, int index)
     *tried_word(choice, index) |= 1ull << (index % 64);
     choice->peer = peer;
     peer->state->conns++;
+    peer->state->used_at = now;
     if (now - peer->state->checked_at > peer->fail_timeout)
         peer->state->checked_at = now;
 }
@@ -188,7 +200,7 @@ static int pick_single(const bl_peers *peers)
 {
     const bl_peer *p = &peers->all[0];
 
-    return p->down || (p->max_conns && p->state->conns >= p->max_conns) ? -1 : 0;
+    return p->state->down || (p->max_conns && p->state->conns >= p->max_conns) ? -1 : 0;
 }
 
 bl_step bl_peers_choose(bl_upstream *u)

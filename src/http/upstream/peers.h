@@ -21,7 +21,8 @@ typedef struct bl_upstream_group bl_upstream_group;
 typedef struct bl_peer_state {
     int64_t current_weight, effective_weight;
     int64_t conns, fails;
-    uint64_t failed_at, checked_at; /* mono ms */
+    uint64_t failed_at, checked_at, used_at; /* mono ms; 0: never */
+    bool down;
 } bl_peer_state;
 
 typedef struct bl_peer {
@@ -30,7 +31,7 @@ typedef struct bl_peer {
     bl_str server; /* as configured */
     int64_t weight, max_fails, max_conns;
     uint64_t fail_timeout; /* ms */
-    bool down, backup;
+    bool backup;
     bl_peer_state *state;
 } bl_peer;
 
@@ -116,6 +117,8 @@ bl_upstream_group *bl_upstream_group_for(bl_conf *cf, const bl_conf_node *node, 
                                          int port, int default_port);
 /* At run time, for URLs with variables: NULL when there is none of that name. */
 bl_upstream_group *bl_upstream_group_find(bl_http *http, bl_str host, int port, int default_port);
+/* All groups, in the order in which they were mentioned: bl_upstream_group *. */
+const bl_array *bl_upstream_groups(const bl_http *http);
 /* The group whose block is being read. */
 bl_upstream_group *bl_upstream_group_of(bl_conf *cf);
 
@@ -127,6 +130,10 @@ bl_peers *bl_peers_of_servers(bl_pool *pool, const bl_array *servers);
 /* A reference for as long as the request lives, for peers that come and go; and giving one up. */
 void bl_peers_hold(struct bl_upstream *u, bl_peers *peers);
 void bl_peers_drop(bl_peers *peers);
+
+/* Takes peer `index` out of the choice, or back into it, for this process, and with a zone for all;
+ * the others then count what is usable when they say the same. */
+void bl_peers_set_down(bl_peers *peers, int index, bool down);
 
 /* peers_shared.c: the zones of groups. The states of a group's peers move into its zone; those that
  * find no room stay the process's own. `for_ever`: they are never pushed out by others. False: not

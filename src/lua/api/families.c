@@ -20,6 +20,7 @@
 #include "lua/api/stats.h"
 #include "lua/api/thread.h"
 #include "lua/api/timer.h"
+#include "lua/api/upstream.h"
 #include "lua/api/worker_thread.h"
 #include "lua/vm.h"
 
@@ -46,5 +47,6 @@ const bl_lua_family bl_lua_families[] = {
     {"pipe", bl_lua_open_pipe},
     {"stats", bl_lua_open_stats},
     {"lookup", bl_lua_open_lookup},
+    {"upstream", bl_lua_open_upstream},
     {NULL, NULL},
 };

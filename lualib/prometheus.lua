@@ -1,0 +1,2 @@
+-- resty.prometheus under the name that programs know.
+return require "resty.prometheus"
