@@ -16,6 +16,7 @@ all:
 NO_CONFIG := help clean packages-% run check asan ubsan tsan cover fuzz lint format doc
 ifneq ($(filter-out $(NO_CONFIG),$(or $(MAKECMDGOALS),all)),)
 -include config.mk
+CONFIGURED := 1
 endif
 
 RECONFIGURE ?= ./configure
@@ -69,9 +70,12 @@ else
 BINARY := $(BUILD)/bulan
 endif
 
-# Every object of the variant depends on the command that made it.
+# Every object of the variant depends on the command that made it (which `make check` does not know:
+# it calls make again).
+ifdef CONFIGURED
 $(shell mkdir -p $(BUILD) && echo '$(subst ','\'',$(COMPILE) $(LDFLAGS) $(LIBS))' >$(BUILD)/command.new && \
     { cmp -s $(BUILD)/command.new $(BUILD)/command || mv $(BUILD)/command.new $(BUILD)/command; })
+endif
 
 # ---- the server ----
 
