@@ -13,9 +13,10 @@ all:
 
 # ---- configuration: written by ./configure, which runs by itself where it never ran ----
 
-NO_CONFIG := help clean packages-% run check asan ubsan tsan cover fuzz lint format doc
+NO_CONFIG := help clean packages-% run check check-browser asan ubsan tsan cover fuzz lint format doc
 ifneq ($(filter-out $(NO_CONFIG),$(or $(MAKECMDGOALS),all)),)
 -include config.mk
+CONFIGURED := 1
 endif
 
 RECONFIGURE ?= ./configure
@@ -69,9 +70,12 @@ else
 BINARY := $(BUILD)/bulan
 endif
 
-# Every object of the variant depends on the command that made it.
+# Every object of the variant depends on the command that made it (which `make check` does not know:
+# it calls make again).
+ifdef CONFIGURED
 $(shell mkdir -p $(BUILD) && echo '$(subst ','\'',$(COMPILE) $(LDFLAGS) $(LIBS))' >$(BUILD)/command.new && \
     { cmp -s $(BUILD)/command.new $(BUILD)/command || mv $(BUILD)/command.new $(BUILD)/command; })
+endif
 
 # ---- the server ----
 
@@ -115,7 +119,7 @@ TEST_PROGRAMS := $(patsubst t/unit/%.c,$(BUILD)/unit/%,$(filter %.c,$(T)) \
 TEST_FILES := $(filter-out %.c t/unit%,$(T))
 else
 TEST_PROGRAMS := $(UNIT_PROGRAMS)
-TEST_FILES := $(sort $(shell find t -name '*.t'))
+TEST_FILES := $(sort $(shell find t -name '*.t' -not -path 't/browser/*'))
 endif
 
 TEST_ENVIRONMENT = TEST_NGINX_BINARY='$(abspath $(or $(TEST_NGINX_BINARY),$(BINARY)))' \
@@ -140,6 +144,17 @@ check: packages-build packages-check ## build and run every test; T=t/http/foo.t
 
 test: $(if $(TEST_FILES),$(BINARY)) $(TEST_PROGRAMS) # what check does, without looking for packages
 	@$(TEST_ENVIRONMENT) $(PROVE) $(TEST_PROGRAMS) $(TEST_FILES)
+
+# Scripts drive the browser by a library that npm gives, in the version of the lock file.
+check-browser: packages-build packages-check packages-browser build/browser/installed ## the tests that need a browser, t/browser
+	@BROWSER_MODULES='$(CURDIR)/build/browser/node_modules' $(MAKE) --no-print-directory test T='$(or $(T),t/browser)'
+
+build/browser/installed: t/browser/package.json t/browser/package-lock.json t/browser/.npmrc | packages-browser
+	@mkdir -p $(@D)
+	@echo "NPM   $(@D)"
+	@cp $^ $(@D)
+	@cd $(@D) && npm ci --loglevel=error
+	@touch $@
 
 packages-%:
 	@tools/packages $*
@@ -235,5 +250,5 @@ clean: ## removes what was built, in every variant
 help: ## this list
 	@sed -n 's/^\([a-z_.]*\):.*\#\# \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 30
 
-.PHONY: all run check test install clean asan ubsan tsan kqueue fuzz fuzz-run cover bench lint doc format help
+.PHONY: all run check check-browser test install clean asan ubsan tsan kqueue fuzz fuzz-run cover bench lint doc format help
 .DELETE_ON_ERROR:

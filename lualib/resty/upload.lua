@@ -239,6 +239,9 @@ local function clean_name(name)
     return name ~= "" and name or nil
 end
 
+-- What browsers write for the only bytes that they escape (HTML standard, multipart/form-data encoding).
+local ESCAPED = { ["%22"] = '"', ["%0D"] = "\r", ["%0A"] = "\n" }
+
 -- The value of a parameter, which may be quoted.
 local function parameter(value, wanted)
     local at = select(2, find(lower(value), ";%s*" .. wanted .. "%s*=%s*"))
@@ -254,14 +257,14 @@ local function parameter(value, wanted)
         parts[#parts + 1] = is_escape and '"' or sub(value, i, i)
         i = i + (is_escape and 2 or 1)
     end
-    return concat(parts)
+    return (gsub(concat(parts), "%%[02][2AD]", ESCAPED))
 end
 
 --- Takes the value of a Content-Disposition field apart.
 ---@param value string
 ---@return string? name of the form's field
 ---@return string? filename harmless, without folders; nil when there is none or nothing is left
----@return string? given the file's name as the client sent it
+---@return string? given the file's name as the client has it
 function _M.disposition(value)
     local given = parameter(value, "filename")
     return parameter(value, "name"), given and clean_name(given), given

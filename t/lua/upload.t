@@ -170,7 +170,7 @@ location /names {
     content_by_lua_block {
         local disposition = require("resty.upload").disposition
         for _, name in ipairs { "a.txt", "../../etc/passwd", [[C:\dir\b.doc]], ".htaccess", "..", "a\0b\nc.txt",
-            [[q\"uote.txt]], "con:x|y?.txt", "" } do
+            [[q\"uote.txt]], "con:x|y?.txt", "", "of a %22browser%22%0D%0A.txt", "100%2A %41.txt" } do
             local field, filename, given = disposition('form-data; name="f"; filename="' .. name .. '"')
             ngx.say(field, " ", filename, " ", #given)
         end
@@ -191,6 +191,8 @@ f abc.txt 9
 f q_uote.txt 10
 f con_x_y_.txt 12
 f nil 0
+f of a _browser_.txt 20
+f 100%2A %41.txt 14
 x.png1
 bareb.txtb.txt
 nilnilnil

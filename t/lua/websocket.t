@@ -83,6 +83,7 @@ location /t {
         ngx.say(wb:recv_frame())
         ngx.say(wb:recv_frame())
         ngx.say(wb:send_close(4321, "enough"))
+        ngx.say(wb:send_close(1000), " ", (select(2, wb:send_text("too late"))))
         ngx.say(wb:recv_frame())
         ngx.say(wb:close(), " ", wb:close())
         ngx.say(wb:recv_frame())
@@ -112,6 +113,7 @@ are you therepongnil
 betweenpongnil
 one, two, threetextnil
 14
+nil already closed
 enoughclose4321
 1 nilalready closed
 nilnilalready closed

@@ -123,11 +123,11 @@ end
 ---@param opcode integer
 ---@param payload? string
 ---@return integer? bytes
----@return string? err
+---@return string? err "already closed" behind a close frame, too, which is the last that one sends
 function methods.send_frame(self, fin, opcode, payload)
     local err = trouble(self)
-    if err then
-        return nil, err
+    if err or self.close_sent then
+        return nil, err or "already closed"
     end
     local limit, compressed = self.max_send_len, false
     if self.deflate and opcode <= 0x2 then
@@ -163,7 +163,7 @@ methods.send_binary = sender(0x2)
 methods.send_ping = sender(0x9)
 methods.send_pong = sender(0xa)
 
---- Sends a close frame. Does not wait for the other's.
+--- Sends a close frame, once. Does not wait for the other's.
 ---@param code? integer 1000 to 4999
 ---@param message? string
 ---@return integer? bytes

@@ -17,7 +17,16 @@ sub available { return !!grep { -x "$_/redis-server" } split /:/, $ENV{PATH} }
 
 sub start {
     my ($class, %option) = @_;
-    my $self = bless { port => free_port(), folder => Bulan::Test::Server::new_tree() }, $class;
+    my $self = bless { port => free_port(), folder => Bulan::Test::Server::new_tree(), option => \%option }, $class;
+
+    $ENV{TEST_NGINX_REDIS_PORT} = $self->{port};
+    return $self->launch;
+}
+
+# For a start after stop(), too: on the same port, and empty.
+sub launch {
+    my ($self) = @_;
+    my %option = %{ $self->{option} };
     my @port = delete $option{tls} ? ('--port', 0, '--tls-port', $self->{port}) : ('--port', $self->{port});
 
     $self->{process} = Bulan::Test::Process->spawn(
@@ -26,7 +35,6 @@ sub start {
         stderr => "$self->{folder}/stderr",
     );
     wait_port($self->{port}, 10) or die "redis-server does not start\n";
-    $ENV{TEST_NGINX_REDIS_PORT} = $self->{port};
     return $self;
 }
 
