@@ -1,0 +1,87 @@
+# The examples of the course that keep data in MariaDB and Redis: each starts as its README says (only
+# its ports are others), and answers what its README promises.
+use strict;
+use warnings;
+use lib 't/lib';
+use Test::More;
+use Bulan::Test::Example 'start_example';
+use Bulan::Test::MariaDB;
+use Bulan::Test::Readme 'readme_holds';
+use Bulan::Test::Redis;
+use Bulan::Test::Server;
+
+my $COURSE = 'examples/course';
+
+# A file of SQL, a statement a line.
+sub statements {
+    my ($file) = @_;
+    my $sql = Bulan::Test::Server::slurp($file) =~ s/^--.*//mgr;
+    return join '', map { s/\s+/ /gr =~ s/^ //r . ";\n" } grep { /\S/ } split /;/, $sql;
+}
+
+subtest 'MySQL' => sub {
+    plan skip_all => 'no mariadbd' if !Bulan::Test::MariaDB::available();
+    my $db = Bulan::Test::MariaDB->start(sql => statements("$COURSE/09-mysql/sql/kopi.sql"));
+    my $server = start_example("$COURSE/09-mysql", env => { MYSQL_PORT => $db->port });
+
+    readme_holds($server, "$COURSE/09-mysql");
+    my $answer = $server->get('/products');
+    is $answer->{status}, 200, 'products';
+    like $answer->{body}, qr/"name":"Gayo".*"name":"Toraja"/, 'in their order';
+
+    $answer = $server->post('/products', q({"name": "O'Reilly", "price": 70000, "stock": 2}));
+    is $answer->{status}, 201, 'a new one, with a quote';
+    like $answer->{body}, qr/"id":4/, 'and its number';
+    like $server->get("/products?name=O'Reilly")->{body}, qr/"price":70000/, 'is found';
+    is $server->post('/products', '{"name": "Gayo", "price": 1}')->{status}, 409, 'not twice';
+    is $server->post('/products', '{"name": "Gayo"}')->{status}, 422, 'not without a price';
+
+    is $server->post('/orders', '{"product": 2, "count": 3}')->{status}, 409, 'more than there is';
+    is $server->post('/orders', '{"product": 99, "count": 1}')->{status}, 404, 'no such product';
+    like $server->get('/products?name=Toraja')->{body}, qr/"stock":1/, 'the stock, once';
+    my $count = `mariadb --no-defaults -u test -psecret -h 127.0.0.1 -P @{[$db->port]} -N -e 'SELECT COUNT(*) FROM kopi.orders' 2>&1`;
+    is $count, "1\n", 'the order that failed left nothing behind';
+
+    my ($used) = $server->get('/pool')->{body} =~ /"used_before":(\d+)/;
+    cmp_ok $used, '>', 5, 'one connection for all';
+
+    $db->stop;
+    $server->get('/products'); # may find a connection that has just died
+    $answer = $server->get('/products');
+    is $answer->{status}, 503, 'without a database';
+    is $answer->{body}, qq({"error":"the database is not at hand"}\n), '… and why';
+    ok $server->wait_log(qr/\[error\].*MySQL: .*refused/), '… which the log tells';
+    unlike $server->log, qr/rahasia/, '… without the password';
+    $server->stop;
+};
+
+subtest 'Redis and its pool' => sub {
+    plan skip_all => 'no redis-server' if !Bulan::Test::Redis::available();
+    my $redis = Bulan::Test::Redis->start;
+    my $server = start_example("$COURSE/10-redis-pool", env => { REDIS_PORT => $redis->port });
+
+    readme_holds($server, "$COURSE/10-redis-pool");
+    like $server->get('/pool?keep=no')->{body}, qr/^used before: [1-9]\d* times$/, 'closed';
+    is $server->get('/pool')->{body}, "used before: 0 times\n", 'so the next one is new';
+
+    for my $expected (qw(MISS HIT HIT)) {
+        my $answer = $server->get('/report');
+        is $answer->{headers}{'x-cache'}[0], $expected, $expected;
+        like $answer->{body}, qr/^sold this month: 1234 /, 'the report';
+    }
+    is $server->send_request('DELETE', '/report', '')->{status}, 204, 'forgotten';
+    is $server->get('/report')->{headers}{'x-cache'}[0], 'MISS', 'so it is made anew';
+
+    $redis->stop;
+    my $answer = $server->get('/report');
+    is $answer->{status}, 200, 'without Redis there is a report';
+    is $answer->{headers}{'x-cache'}[0], 'BYPASS', '… without the cache';
+    ok $server->wait_log(qr/\[warn\].*working without the cache/), '… which the log tells';
+    $answer = $server->post('/visit?page=borobudur', '');
+    is $answer->{status}, 503, 'but nothing is counted';
+    is $answer->{headers}{'retry-after'}[0], 5, '… yet';
+    ok $server->wait_log(qr/\[error\].*Redis: .*refused/), '… which the log tells';
+    $server->stop;
+};
+
+done_testing;
