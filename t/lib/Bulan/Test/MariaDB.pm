@@ -20,7 +20,7 @@ sub socket { return "$_[0]{folder}/sock" }
 
 # Nothing needs to survive a crash of the machine.
 my @SMALL = qw(--innodb-log-file-size=4M --innodb-buffer-pool-size=8M --innodb-flush-method=nosync
-    --innodb-flush-log-at-trx-commit=0 --key-buffer-size=1M --aria-pagecache-buffer-size=1M --skip-log-bin);
+    --innodb-flush-log-at-trx-commit=2 --key-buffer-size=1M --aria-pagecache-buffer-size=1M --skip-log-bin);
 
 sub prepare {
     my ($self) = @_;
