@@ -6,7 +6,7 @@
 //     });
 //
 // A page that throws an error, or that logs one, has failed. Everything waits for what is meant, up
-// to BROWSER_PATIENCE seconds.
+// to BROWSER_PATIENCE seconds; the whole script may take four times as long.
 "use strict";
 
 const { chromium } = require("playwright-core");
@@ -35,6 +35,7 @@ async function run(path, test) {
         // Chromium's sandbox and root do not go together; all the pages are ours.
         args: process.getuid() === 0 ? ["--no-sandbox"] : [],
     });
+    const late = setTimeout(() => browser.close(), 4 * patience); // whatever waits fails then
     try {
         const page = await browser.newPage({ baseURL: address });
         page.setDefaultTimeout(patience);
@@ -47,6 +48,7 @@ async function run(path, test) {
     } catch (error) {
         ok(false, "the script runs", String(error.stack));
     } finally {
+        clearTimeout(late);
         await browser.close();
     }
 }

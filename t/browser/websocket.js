@@ -4,15 +4,44 @@
 const { run, is, ok, like } = require("./browser");
 
 // A megabyte of one letter, there and back; the agreed extensions and whether it came back whole.
-const megabyte = (page, path) => page.evaluate(async (path) => {
-    const t = talk(path);
+const megabyte = (page, name) => page.evaluate(async (name) => {
+    const t = talk(`/talk?name=${name}`);
     await t.opened;
     const text = "a".repeat(1 << 20);
     t.send(text);
     const whole = await t.next() === text;
     t.socket.close(1000);
     return [t.socket.extensions, whole, await t.closed];
-}, path);
+}, name);
+
+// The same 8,000 bytes of noise ten times, there and back; the agreed extensions.
+const noise = (page, name) => page.evaluate(async (name) => {
+    const t = talk(`/talk?name=${name}`);
+    await t.opened;
+    const bytes = randomBytes(8000);
+    let whole = 0;
+    for (let i = 0; i < 10; i++) {
+        t.send(bytes);
+        whole += same(new Uint8Array(await t.next()), bytes);
+    }
+    t.socket.close(1000);
+    await t.closed;
+    return [t.socket.extensions, whole];
+}, name);
+
+async function compression(page) {
+    const [extensions, whole, end] = await megabyte(page, "deflate");
+    like(extensions, /^permessage-deflate(;|$)/, "Chromium and the server agree on permessage-deflate");
+    ok(whole, "a compressed megabyte comes back");
+    is(end, [1000, "", true], "the end is clean");
+    is(await megabyte(page, "plain"), ["", true, [1000, "", true]], "without compression as well");
+
+    is((await noise(page, "repeated"))[1], 10, "noise comes back");
+    is(await noise(page, "takeover"), ["permessage-deflate", 10], "… and with context takeover");
+    const [window, times] = await noise(page, "window");
+    like(window, /server_max_window_bits=10/, "a smaller window is agreed upon");
+    is(times, 10, "… and enough");
+}
 
 async function messages(page) {
     is(await page.evaluate(async () => {
@@ -50,7 +79,7 @@ async function control(page) {
         got.push(await t.next());
         t.socket.close(1000);
         return got.sort();
-    }), ["one, two, three", "pong: are you there?", "pong: between"],
+    }), ["one, ".repeat(1000) + "two, three", "pong: are you there?", "pong: between"],
     "fragments are one message, a ping between them is answered, and so is any");
 }
 
@@ -62,12 +91,7 @@ const closed = (page, name, how) => page.evaluate(async ([name, how]) => {
 }, [name, how]);
 
 run("/websocket.html", async (page) => {
-    const [extensions, whole, end] = await megabyte(page, "/talk?name=deflate");
-    like(extensions, /^permessage-deflate(;|$)/, "Chromium and the server agree on permessage-deflate");
-    ok(whole, "a compressed megabyte comes back");
-    is(end, [1000, "", true], "the end is clean");
-    is(await megabyte(page, "/talk?name=plain&plain=1"), ["", true, [1000, "", true]], "without compression as well");
-
+    await compression(page);
     await messages(page);
     await control(page);
     is(await closed(page, "server", "bye"), [4000, "that was all", true], "the server closes, with a code and a reason");

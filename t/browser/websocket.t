@@ -18,12 +18,16 @@ location = /talk {
     }
     content_by_lua_block {
         local server = require "resty.websocket.server"
+        local deflate = {
+            plain = false, takeover = { context_takeover = true }, window = { window_bits = 10 },
+        }
         local wb = assert(server:new {
-            timeout = 20000, max_payload_len = 2 ^ 22, permessage_deflate = ngx.var.arg_plain == nil,
+            timeout = 20000, max_payload_len = 2 ^ 22,
+            permessage_deflate = deflate[ngx.var.arg_name] == nil or deflate[ngx.var.arg_name],
         })
         local commands = {
             fragments = function()
-                wb:send_frame(false, 1, "one, ")
+                wb:send_frame(false, 1, ("one, "):rep(1000))
                 wb:send_ping("between")
                 wb:send_frame(false, 0, "two, ")
                 wb:send_frame(true, 0, "three")
@@ -66,6 +70,8 @@ run_script('websocket.js', "http://127.0.0.1:$server->{port}");
 sub bytes { return $server->wait_log(qr/talk $_[0] sent/) =~ / sent (\d+)/ ? $1 : -1 }
 cmp_ok bytes('deflate'), '<', 20_000, 'with permessage-deflate a megabyte of one letter is little';
 cmp_ok bytes('plain'), '>', 1_000_000, '… and a megabyte without';
+cmp_ok bytes('repeated'), '>', 10 * 8_000, 'ten times the same noise is ten times as much';
+cmp_ok bytes('takeover'), '<', 2 * 8_000, '… but not when each message remembers those before';
 
 ok $server->wait_log(qr/talk $_/), "the server heard: $_" for 'code closed: 3001 I have to go', 'none closed:';
 unlike $server->log, qr/talk failed/, 'no conversation failed';

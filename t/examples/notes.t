@@ -44,6 +44,7 @@ sub bearer {
     return (Authorization => "Bearer $token");
 }
 
+my $readme = Bulan::Test::Server::slurp("$Bulan::Test::Notes::FOLDER/README.md");
 my (@dewi, @budi);
 
 subtest 'register' => sub {
@@ -175,6 +176,20 @@ subtest 'without the database' => sub {
     like call(GET => "/api/notes/$id", undef, @dewi)->{body}, qr/no sugar/, 'when it is back, all is there';
 };
 
+subtest 'the calls of the README' => sub {
+    my @calls = $readme =~ /^    (.*curl .*)$/mg;
+    my $shell = join "\n", map { s/localhost:8080/127.0.0.1:$server->{port}/gr =~ s/curl /curl -sS -m 20 /gr =~ s/dewi/sari/gr } @calls;
+    my ($own) = call(POST => '/api/notes', '{"title":"x","text":""}', @dewi)->{body} =~ /"id":(\d+)/;
+    $own++; # that of the next note, which the README calls 1
+    my @said = split /\n/, `$shell` =~ s/"changed":"[^"]*",?//gr if $shell =~ s{notes/1$}{notes/$own}mg;
+    is scalar @calls, 6, 'curl is called six times';
+    is $said[0], '{"name":"sari"}', 'register';
+    like $said[1], qr/^\{.*"text":"kopi, gula"/, 'a note';
+    like $said[2], qr/^\[\{.*"text":"kopi, gula".*\}\]$/, 'all notes';
+    like $said[3], qr/^\{.*"text":"teh"/, 'changed';
+    is scalar @said, 4, 'deleted';
+};
+
 subtest 'delete' => sub {
     is call(DELETE => "/api/notes/$id", undef, @dewi)->{status}, 204, 'gone';
     refused(404, 'there is no such note', 'it is', GET => "/api/notes/$id", undef, @dewi);
@@ -200,11 +215,11 @@ subtest 'limits' => sub {
     refused(429, 'too many tries.*', 'nor is the right one then', POST => '/api/token', user('dewi', 'correct horse'));
 };
 
+unlike $server->log, qr/held the event loop/, 'no password held up a worker';
 $server->stop;
 my $logs = join '', map { Bulan::Test::Server::slurp($server->path("logs/$_")) } qw(error.log access.log);
 ok index($logs, $_) < 0, 'no credentials in the logs' for @secrets;
 
-my $readme = Bulan::Test::Server::slurp("$Bulan::Test::Notes::FOLDER/README.md");
 like $readme, qr{bin/bulan -p \$PWD/examples/notes -c conf/nginx\.conf}, 'the README says how to start it';
 like $readme, qr/^## $_$/m, "… in $_" for 'Indonesia', 'English';
 

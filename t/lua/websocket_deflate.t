@@ -203,3 +203,34 @@ nil bad "sec-websocket-extensions" response header
 nil bad "sec-websocket-extensions" response header 
 1 nil 
 1 nil 
+
+
+
+=== TEST 5: who agreed to remember does, behind conversations that did not
+--- config
+location /t {
+    content_by_lua_block {
+        local client = require "resty.websocket.client"
+        local noise = require("resty.random").bytes(2000)
+        local function talk(path, options)
+            local wb = assert(client:new { timeout = 5000, permessage_deflate = options })
+            assert(wb:connect("ws://127.0.0.1:" .. ngx.var.server_port .. path))
+            for i = 1, 3 do
+                local bytes = assert(wb:send_binary(noise))
+                ngx.say(path, " ", bytes < 200, " ", (wb:recv_frame()) == noise)
+            end
+            wb:close()
+        end
+        talk("/on", true)
+        talk("/takeover", { context_takeover = true })
+    }
+}
+--- request
+GET /t
+--- response_body
+/on false true
+/on false true
+/on false true
+/takeover false true
+/takeover true true
+/takeover true true

@@ -93,13 +93,14 @@ local function take(kind, agreed, level, window)
     if agreed.kept then
         return agreed.kept
     end
-    local name = (level or 0) * 100 + (window or 0)
-    local list = kind.spare[name]
+    local list = kind.spare[(level or 0) * 100 + (window or 0)]
+    local s, err
     if list and list[1] then
-        return table.remove(list)
+        s = table.remove(list)
+    else
+        s, err = new_stream(kind, level, window)
     end
-    local s, err = new_stream(kind, level, window)
-    if s and agreed.takeover then
+    if agreed.takeover then
         agreed.kept = s
     end
     return s, err
