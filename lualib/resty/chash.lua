@@ -23,7 +23,7 @@ local nodes_of = require "resty.balancer.nodes"
 local band, bxor, rshift = bit.band, bit.bxor, bit.rshift
 local ceil, floor, log, max, min = math.ceil, math.floor, math.log, math.max, math.min
 local crc32 = ngx.crc32_long
-local pairs, setmetatable, tostring = pairs, setmetatable, tostring
+local setmetatable, tostring = setmetatable, tostring
 local sort = table.sort
 
 local POINTS = 160      -- of a node of weight 1
@@ -143,19 +143,16 @@ local function replace(self, id, weight)
     index(self)
 end
 
---- Takes other nodes instead of those it has.
----@param nodes table<string, integer> weight by id
-function _M.reinit(self, nodes)
-    nodes = nodes_of.copy(nodes)
+local function take(self, nodes)
     self.nodes, self.ids, self.number_by_id = nodes, {}, {}
     local ordered = nodes_of.ordered(nodes)
     sort(ordered, function(a, b) return tostring(a) < tostring(b) end)
     local points = {}
-    for _, id in pairs(ordered) do
-        local number = number_of(self, id)
-        local own = points_of(id, number, nodes[id])
-        for i = 1, #own do
-            points[#points + 1] = own[i]
+    for i = 1, #ordered do
+        local id = ordered[i]
+        local own = points_of(id, number_of(self, id), nodes[id])
+        for j = 1, #own do
+            points[#points + 1] = own[j]
         end
     end
     sort(points)
@@ -163,12 +160,18 @@ function _M.reinit(self, nodes)
     index(self)
 end
 
+--- Takes other nodes instead of those it has.
+---@param nodes table<string, integer> weight by id
+function _M.reinit(self, nodes)
+    take(self, nodes_of.copy(nodes))
+end
+
 --- Makes a circle of nodes.
 ---@param nodes table<string, integer> weight by id; those of weight 0 have no part
 ---@return resty.chash
 function _M.new(_, nodes)
     local self = setmetatable({}, mt)
-    self:reinit(nodes)
+    take(self, nodes_of.copy(nodes))
     return self
 end
 

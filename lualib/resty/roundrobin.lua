@@ -52,11 +52,15 @@ local function replace(self, id, weight)
     arrange(self)
 end
 
+local function take(self, nodes)
+    self.nodes = nodes
+    arrange(self)
+end
+
 --- Takes other nodes instead of those it has.
 ---@param nodes table<string, integer> weight by id
 function _M.reinit(self, nodes)
-    self.nodes = nodes_of.copy(nodes)
-    arrange(self)
+    take(self, nodes_of.copy(nodes))
 end
 
 --- Makes a round of nodes.
@@ -64,7 +68,7 @@ end
 ---@return resty.roundrobin
 function _M.new(_, nodes)
     local self = setmetatable({}, mt)
-    self:reinit(nodes)
+    take(self, nodes_of.copy(nodes))
     return self
 end
 

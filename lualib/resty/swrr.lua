@@ -59,10 +59,8 @@ end
 ---@return string? id
 _M.next = _M.find
 
---- Takes other nodes instead of those it has.
----@param nodes table<string, integer> weight by id
-function _M.reinit(self, nodes)
-    self.nodes = nodes_of.copy(nodes)
+local function take(self, nodes)
+    self.nodes = nodes
     arrange(self)
     if self.total > 0 then
         for _ = 1, random(0, #self.ids) do
@@ -71,12 +69,18 @@ function _M.reinit(self, nodes)
     end
 end
 
+--- Takes other nodes instead of those it has.
+---@param nodes table<string, integer> weight by id
+function _M.reinit(self, nodes)
+    take(self, nodes_of.copy(nodes))
+end
+
 --- Makes a round of nodes.
 ---@param nodes table<string, integer> weight by id; those of weight 0 have no part
 ---@return resty.swrr
 function _M.new(_, nodes)
     local self = setmetatable({}, mt)
-    self:reinit(nodes)
+    take(self, nodes_of.copy(nodes))
     return self
 end
 

@@ -43,11 +43,15 @@ local function replace(self, id, weight)
     arrange(self)
 end
 
+local function take(self, nodes)
+    self.nodes = nodes
+    arrange(self)
+end
+
 --- Takes other nodes instead of those it has. Requests under way stay counted.
 ---@param nodes table<string, integer> weight by id
 function _M.reinit(self, nodes)
-    self.nodes = nodes_of.copy(nodes)
-    arrange(self)
+    take(self, nodes_of.copy(nodes))
 end
 
 --- Makes a choice of nodes.
@@ -55,7 +59,7 @@ end
 ---@return resty.balancer.least_conn
 function _M.new(_, nodes)
     local self = setmetatable({ conns = {} }, mt)
-    self:reinit(nodes)
+    take(self, nodes_of.copy(nodes))
     return self
 end
 

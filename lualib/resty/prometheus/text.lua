@@ -73,8 +73,13 @@ function _M.number(value)
     elseif value == floor(value) and value > -2 ^ 53 and value < 2 ^ 53 then
         return format("%d", value)
     end
-    local text = format("%.15g", value)
-    return tonumber(text) == value and text or format("%.17g", value)
+    for digits = 15, 16 do
+        local text = format("%." .. digits .. "g", value)
+        if tonumber(text) == value then
+            return text
+        end
+    end
+    return format("%.17g", value)
 end
 
 -- What is wrong with a metric's name and the names of its labels; nil: nothing.

@@ -194,8 +194,10 @@ static int l_current_upstream_name(lua_State *L)
 {
     const bl_request *r = bl_lua_now.request;
 
-    if (r == NULL || r->upstream == NULL)
-        return 0;
+    if (r == NULL || r->upstream == NULL) {
+        lua_pushnil(L);
+        return 1;
+    }
     const bl_upstream *u = r->upstream;
     bl_str name = u->group ? u->group->host : u->host;
     lua_pushlstring(L, name.p, name.len);
