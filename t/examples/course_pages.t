@@ -132,4 +132,41 @@ subtest 'heartbeat' => sub {
     $server->stop;
 };
 
+# A form with one file.
+sub form {
+    my ($name, $content, %option) = @_;
+    return "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"$name\"\r\n\r\n$content\r\n--x--\r\n";
+}
+
+subtest 'upload' => sub {
+    my $server = start_example("$COURSE/16-upload");
+    my @type = ('Content-Type' => 'multipart/form-data; boundary=x');
+    readme_holds($server, "$COURSE/16-upload");
+    like $server->get('/')->{body}, qr/enctype="multipart/, 'the page';
+    is $server->get('/')->{headers}{'content-type'}[0], 'text/html; charset=utf-8', 'its type';
+
+    my $picture = "\x89PNG\r\n\x1a\n" . join '', map { chr int rand 256 } 1 .. 100_000;
+    my $answer = $server->post('/upload', form('moon.png', $picture), @type);
+    is $answer->{status}, 201, 'a picture';
+    like $answer->{body}, qr/"type":"png"/, 'is one';
+    my ($url) = $answer->{body} =~ m{"url":"([^"]+)"};
+    $url =~ s{\\/}{/}g;
+    $answer = $server->get($url);
+    is $answer->{body}, $picture, 'comes back, byte for byte';
+    is $answer->{headers}{'content-disposition'}[0], 'attachment', '… as a download';
+    is $answer->{headers}{'x-content-type-options'}[0], 'nosniff', '… whatever is in it';
+
+    is $server->post('/upload', form('x.png', "MZ\0\0"), @type)->{status}, 415, 'a program is refused';
+    is $server->post('/upload', form('..', 'text'), @type)->{status}, 400, 'and a name that is none';
+    is $server->post('/upload', form('a', 'text') =~ s/--x--.*//sr, @type)->{status}, 400, 'half a form';
+    is $server->post('/upload', 'a=1')->{status}, 400, 'no form at all';
+    is $server->post('/upload', form('a', 'a') x 2 . 'x' x 9_000_000, @type)->{status}, 413, 'more than the server takes';
+    is $server->get('/upload')->{status}, 405, 'GET';
+    my @many = map { form("$_.txt", 'x') =~ s/--x--\r\n//r } 1 .. 11;
+    is $server->post('/upload', join('', @many) . "--x--\r\n", @type)->{status}, 413, 'too many';
+    is_deeply [glob $server->path('uploads/.part-*')], [], 'nothing half written is left';
+    is $server->get('/files/.keep')->{status}, 200, 'the folder is that of the example';
+    $server->stop;
+};
+
 done_testing;

@@ -52,7 +52,7 @@ sub run {
         . join '', map { "$_->[0]\necho; echo '$MARK'\n" } @commands;
 
     $script =~ s/localhost:8080/127.0.0.1:$server->{port}/g;
-    $script =~ s{(?<!\S)\S*bin/bulan\b}{$binary}g;
+    $script =~ s{(?<!\S)bin/bulan\b}{$binary}g;
     my $file = $server->write_file('readme.sh', Encode::encode('UTF-8', $script));
     my $said = Encode::decode('UTF-8', scalar `bash $file 2>&1`);
     $said =~ s/\r//g;
