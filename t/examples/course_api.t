@@ -6,6 +6,7 @@ use lib 't/lib';
 use Test::More;
 use Time::HiRes 'time';
 use Bulan::Test::Example 'start_example';
+use Bulan::Test::Port 'free_port';
 use Bulan::Test::Process 'wait_until';
 use Bulan::Test::Readme 'readme_holds';
 use Bulan::Test::Redis;
@@ -100,6 +101,22 @@ subtest 'rate limit' => sub {
     $redis->stop;
     is $server->get('/fleet')->{status}, 200, 'without Redis all come in';
     ok $server->wait_log(qr/\[error\].*cannot count: /), '… which the log tells';
+    $server->stop;
+};
+
+subtest 'client' => sub {
+    my $port = free_port();
+    my $server = start_example("$COURSE/19-web-api-client", 8081 => $port, env => { API_URL => "http://127.0.0.1:$port" });
+    readme_holds($server, "$COURSE/19-web-api-client");
+    is $server->get('/price?item=emas')->{status}, 404, 'a 404 is one here, too';
+    cmp_ok $server->get('/prices')->{headers}{'x-took'}[0], '<', 0.6, 'three at once';
+    is $server->get('/stubborn')->{body}, qq({"call":6}\n), 'the third try';
+    ok $server->wait_log(qr/\[warn\].*the shop says 503, try 2 of 3/), '… which the log tells';
+    $server->stop;
+
+    $server = start_example("$COURSE/19-web-api-client", 8081 => free_port(), env => { API_URL => "http://127.0.0.1:" . free_port() });
+    is $server->get('/stubborn')->{status}, 502, 'nobody is there';
+    like $server->get('/prices')->{body}, qr/"kopi":null/, 'not even one price';
     $server->stop;
 };
 

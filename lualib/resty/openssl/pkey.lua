@@ -1,5 +1,5 @@
 --- resty.openssl.pkey: key pairs and public keys (RSA, EC, Ed25519, X25519, …): signatures, encryption,
---- agreement.
+-- agreement.
 --
 --     local pkey = require "resty.openssl.pkey"
 --     local key = assert(pkey.new { type = "EC", curve = "prime256v1" })

@@ -1,5 +1,5 @@
 --- resty.postgres.hstore: PostgreSQL's type hstore as tables of strings; also
---- `require "pgmoon.hstore"`.
+-- `require "pgmoon.hstore"`.
 --
 --     local encode_hstore = require("resty.postgres.hstore").encode_hstore
 --     pg:setup_hstore()                        -- results are decoded from here on

@@ -1,5 +1,5 @@
 --- resty.limit.redis.conn: so many requests at a time for a key, over many machines; resty.limit.conn
---- with a Redis in place of the shared dictionary.
+-- with a Redis in place of the shared dictionary.
 --
 --     local limit_conn = require "resty.limit.redis.conn"
 --     local lim = assert(limit_conn.new({ host = "192.0.2.7" }, 200, 100, 0.5))

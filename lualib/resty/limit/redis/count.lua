@@ -1,5 +1,5 @@
 --- resty.limit.redis.count: so many requests for a key in a window of time, over many machines;
---- resty.limit.count with a Redis in place of the shared dictionary.
+-- resty.limit.count with a Redis in place of the shared dictionary.
 --
 --     local limit_count = require "resty.limit.redis.count"
 --     local lim = assert(limit_count.new({ host = "192.0.2.7" }, 5000, 3600))

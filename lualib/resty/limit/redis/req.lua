@@ -1,5 +1,5 @@
 --- resty.limit.redis.req: so many requests a second for a key, over many machines; resty.limit.req
---- with a Redis in place of the shared dictionary.
+-- with a Redis in place of the shared dictionary.
 --
 --     local limit_req = require "resty.limit.redis.req"
 --     local lim = assert(limit_req.new({ host = "192.0.2.7", fail = "open" }, 200, 100))

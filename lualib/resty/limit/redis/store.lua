@@ -1,5 +1,5 @@
 --- resty.limit.redis.store: the Redis that limiters of many machines share, for resty.limit.redis.req,
---- .conn and .count.
+-- .conn and .count.
 --
 -- What new() of these takes in place of a dictionary's name:
 --

@@ -7,8 +7,8 @@ package Bulan::Test::Readme;
 #     [{"id": 1, "name": "Gayo"}]
 #
 # "…" stands for any text; a line of it alone for any lines. JSON may have its fields in any order.
-# Commands run in the server's folder, with its port in place of localhost:8080; `bin/bulan` is the
-# program under test.
+# Commands run in the current folder, with the server's port in place of localhost:8080; `bin/bulan` is
+# the program under test.
 
 use strict;
 use warnings;
@@ -48,11 +48,11 @@ sub commands {
 sub run {
     my ($server, @commands) = @_;
     my $binary = Bulan::Test::Server::binary();
-    my $script = "curl() { command curl -s -m 10 \"\$@\"; }\ncd " . $server->prefix . "\n"
+    my $script = "curl() { command curl -s -m 10 \"\$@\"; }\n"
         . join '', map { "$_->[0]\necho; echo '$MARK'\n" } @commands;
 
     $script =~ s/localhost:8080/127.0.0.1:$server->{port}/g;
-    $script =~ s{(?<!\S)\S*bin/bulan\b}{$binary}g;
+    $script =~ s{(?<!\S)bin/bulan\b}{$binary}g;
     my $file = $server->write_file('readme.sh', Encode::encode('UTF-8', $script));
     my $said = Encode::decode('UTF-8', scalar `bash $file 2>&1`);
     $said =~ s/\r//g;

@@ -1,0 +1,4 @@
+-- The package `text`: what its parts offer, under one name.
+return {
+    slug = require "text.slug",
+}
