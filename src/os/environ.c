@@ -44,6 +44,14 @@ void bl_environ_set(const bl_array *variables)
     chosen = now;
 }
 
+void bl_environ_add(const bl_array *variables)
+{
+    BL_ARRAY_EACH (bl_str, variable, variables) {
+        if (bl_str_chr(*variable, '=') >= 0)
+            putenv(variable->p);
+    }
+}
+
 char **bl_environ_with(bl_pool *pool, const char *extra)
 {
     size_t name = strcspn(extra, "=") + 1, count = 0;

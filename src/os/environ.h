@@ -15,6 +15,9 @@ const char *bl_environ_original(bl_str name);
  * as it is, NAME with the value of the start, if there was one. */
 void bl_environ_set(const bl_array *variables);
 
+/* Puts those of `variables` that have a value into the environment as it is. */
+void bl_environ_add(const bl_array *variables);
+
 /* The original environment with `extra` (NAME=VALUE) in place of the variable of that name, for
  * execve(). In `pool`. */
 char **bl_environ_with(bl_pool *pool, const char *extra);

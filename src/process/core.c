@@ -259,11 +259,16 @@ static bool default_user(bl_conf *cf, bl_core_settings *core)
     return true;
 }
 
-/* Two variables are always there: the time zone, and the sockets for the next binary. */
+/* A script has the environment of its user; what the configuration sets comes to it. Two variables
+ * of a server are always there: the time zone, and the sockets for the next binary. */
 static void choose_environment(bl_core_settings *core)
 {
     static const bl_str always[] = {BL_STR_INIT("TZ"), BL_STR_INIT("NGINX")};
 
+    if (bl_opts.tool) {
+        bl_environ_add(core->env);
+        return;
+    }
     for (size_t i = 0; i < BL_COUNTOF(always); i++)
         *(bl_str *)bl_array_push(core->env) = always[i];
     bl_environ_set(core->env);
@@ -293,8 +298,7 @@ static bool finish(bl_conf *cf, void *settings)
         core->working_directory = bl_conf_path(cf, core->working_directory, false);
     if (cf->generation->log == NULL)
         default_log(cf);
-    if (!bl_opts.tool) /* a script has the environment of its user */
-        choose_environment(core);
+    choose_environment(core);
     bl_tls_source_done(core->ssl_inherit);
     if (!bl_thread_pools_finish(cf))
         return false;

@@ -146,6 +146,8 @@ subtest 'the end' => sub {
 subtest 'a program, not a server' => sub {
     is_run script('x = 1; function y() end print(x)'), "1\n", 'globals are no matter for warnings';
     is_run $in->run({ env => { BULAN_TOOL_TEST => 'seen' } }, 'run', '-e', 'print(os.getenv("BULAN_TOOL_TEST"))'), "seen\n", 'environment';
+    is_run $in->run({ env => { BULAN_TOOL_TEST => 'seen' } }, 'run', '--main-conf', 'env BULAN_TOOL_OTHER=set; env BULAN_TOOL_TEST;',
+        '-e', 'print(os.getenv("BULAN_TOOL_TEST"), os.getenv("BULAN_TOOL_OTHER"))'), "seen\tset\n", 'and what the configuration adds';
     $in->file('work/near.lua', 'return "near"');
     is_run script('print(require "near", io.open("near.lua") ~= nil)'), "near\ttrue\n", 'the current folder';
     is_run script('local t = os.clock() while os.clock() - t < 0.3 do end'), '', 'may compute for long';
