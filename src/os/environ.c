@@ -1,6 +1,8 @@
 #include "os/environ.h"
 #include "core/mem.h"
 
+#include <stdlib.h>
+
 extern char **environ;
 
 static char **original;
