@@ -150,7 +150,8 @@ uint64_t bl_dict_scan(bl_dict *dict, uint64_t cursor, uint64_t max, uint64_t now
                       bl_dict_visit *visit, void *arg);
 
 /* Stores all that has not expired in another dictionary, the least recently used of each shard
- * first; when it is full, what was stored first goes. Each shard is locked while it is copied. */
+ * first; when it is full, what was stored first goes. Nobody waits for long: entries are locked one
+ * at a time, and what is written meanwhile is copied, or not. */
 void bl_dict_copy(bl_dict *from, bl_dict *to, uint64_t now);
 
 /* What is in it: values that have not expired, and the bytes that entries occupy, expired ones too,

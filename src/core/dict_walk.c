@@ -193,8 +193,18 @@ static void copy_entry(bl_dict *from, bl_entry *entry, bl_dict *to, uint64_t now
 
 typedef struct aged {
     uint32_t age; /* by the shard's clock, since its last use */
-    bl_ref ref;
+    uint16_t key_size;
+    size_t key_at; /* in the notes' keys */
 } aged;
+
+/* What a shard had when it was looked through, a stretch at a time: no lock is held over all of it.
+ * Entries that go or change until they are copied are gone, or copied as they are then. */
+typedef struct notes {
+    aged *list;
+    size_t count, room;
+    char *keys;
+    size_t keys_used, keys_room;
+} notes;
 
 static int oldest_first(const void *a, const void *b)
 {
@@ -203,33 +213,64 @@ static int oldest_first(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
-/* The entries of a shard, whose lock is held. Their order in the ring is not that of their use. */
-static size_t collect(bl_dict *from, bl_shard *shard, aged *list, uint64_t now)
+static void note(notes *n, const bl_shard *shard, const bl_entry *entry)
 {
-    bl_ref ref = bl_shard_entry(from, shard->ring)->newer;
-    size_t count = 0;
-
-    for (; ref != shard->ring && count < shard->count; ref = bl_shard_entry(from, ref)->newer) {
-        const bl_entry *entry = bl_shard_entry(from, ref);
-        if (!bl_entry_expired(entry, now))
-            list[count++] = (aged){shard->clock - (uint32_t)entry->mark, ref};
+    if (n->count == n->room) {
+        n->room = n->room ? 2 * n->room : WALK_SLOTS;
+        n->list = bl_realloc(n->list, bl_size_mul(n->room, sizeof *n->list));
     }
-    qsort(list, count, sizeof *list, oldest_first);
-    return count;
+    if (n->keys_room - n->keys_used < entry->key_size) {
+        n->keys_room = 2 * n->keys_room + BL_DICT_KEY_MAX + 1;
+        n->keys = bl_realloc(n->keys, n->keys_room);
+    }
+    n->list[n->count++] =
+        (aged){shard->clock - (uint32_t)entry->mark, entry->key_size, n->keys_used};
+    memcpy(n->keys + n->keys_used, entry->data, entry->key_size);
+    n->keys_used += entry->key_size;
+}
+
+static void note_slots(bl_dict *from, bl_shard *shard, uint32_t slot, uint64_t now, notes *n)
+{
+    uint32_t end = BL_MIN(slot + WALK_SLOTS, from->slot_mask + 1);
+
+    bl_shard_lock(from, shard);
+    for (; slot < end; slot++) {
+        for (bl_ref ref = shard->slots[slot]; ref != 0; ref = bl_shard_entry(from, ref)->next) {
+            if (!bl_entry_expired(bl_shard_entry(from, ref), now))
+                note(n, shard, bl_shard_entry(from, ref));
+        }
+    }
+    bl_shard_unlock(shard);
+}
+
+static void copy_noted(bl_dict *from, bl_shard *shard, bl_str key, bl_dict *to, uint64_t now)
+{
+    uint64_t hash = bl_shard_hash(from, key);
+
+    bl_shard_lock(from, shard);
+    bl_entry *entry = bl_shard_find(from, shard, hash, key);
+    if (entry && !bl_entry_expired(entry, now))
+        copy_entry(from, entry, to, now);
+    bl_shard_unlock(shard);
 }
 
 void bl_dict_copy(bl_dict *from, bl_dict *to, uint64_t now)
 {
+    notes n = {0};
+
     for (uint32_t i = 0; i < bl_dict_shards(from); i++) {
         bl_shard *shard = &from->shards[i];
-        bl_shard_lock(from, shard);
-        aged *list = bl_alloc(bl_size_mul(shard->count + 1, sizeof *list));
-        size_t count = collect(from, shard, list, now);
-        for (size_t at = 0; at < count; at++)
-            copy_entry(from, bl_shard_entry(from, list[at].ref), to, now);
-        bl_free(list);
-        bl_shard_unlock(shard);
+        n.count = n.keys_used = 0;
+        for (uint32_t slot = 0; slot <= from->slot_mask; slot += WALK_SLOTS)
+            note_slots(from, shard, slot, now, &n);
+        if (n.count)
+            qsort(n.list, n.count, sizeof *n.list, oldest_first);
+        for (size_t at = 0; at < n.count; at++)
+            copy_noted(from, shard, bl_str_of(n.keys + n.list[at].key_at, n.list[at].key_size), to,
+                       now);
     }
+    bl_free(n.list);
+    bl_free(n.keys);
 }
 
 /* ------------------------------------------------------------- measuring */

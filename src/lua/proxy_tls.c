@@ -83,6 +83,8 @@ static bl_status run_hook(bl_conn *c, bl_tls_hook *hook)
     bl_run *run = bl_run_new(vm, s->r, s->phase, run_done);
     run->data = s;
     s->conn = c;
+    if (s->phase == BL_LUA_PROXY_SSL_CERT)
+        s->r->upstream->link->personal = true;
     s->before = s->r->log->action;
     bl_upstream_action(s->r->upstream, s->action);
     if (bl_lua_code_push(s->code, vm, s->r, run->entry->L) != 0) {

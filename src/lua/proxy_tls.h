@@ -3,7 +3,10 @@
  *
  * The code runs for the request that is passed on, which waits in the handshake anyway, so it may
  * wait as well; the time is proxy_connect_timeout's. An error of the code, or ngx.exit with one,
- * fails the handshake, and with it the try. */
+ * fails the handshake, and with it the try.
+ *
+ * A connection is kept for requests of the same location only. One whose certificate was chosen is
+ * not kept: it speaks for whom the code has chosen, and another request may be somebody else's. */
 #ifndef BL_LUA_PROXY_TLS_H
 #define BL_LUA_PROXY_TLS_H
 

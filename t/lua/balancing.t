@@ -235,7 +235,7 @@ is $server->get("/retry?key=$_")->{body}, $ports[0], "key $_: the next one when 
 
 SKIP: {
     my $nginx = '/usr/sbin/nginx';
-    skip 'no nginx', 1 if !-x $nginx;
+    skip 'no nginx', 2 if !-x $nginx;
     my $dir  = File::Temp->newdir('bulan-nginx-XXXXXX', TMPDIR => 1);
     my $port = free_port();
     open my $conf, '>', "$dir/nginx.conf" or die $!;

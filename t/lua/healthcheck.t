@@ -32,6 +32,8 @@ upstream shared {
     server 127.0.0.1:$flaky;
 }
 upstream secure { server 127.0.0.1:$secure; }
+upstream stranger { server 127.0.0.1:$secure; }
+upstream trusting { server 127.0.0.1:$secure; }
 upstream unchecked { server 127.0.0.1:$good down; server 127.0.0.1:$flaky; }
 init_by_lua_block {
     events = require "ngx.worker.events"
@@ -51,6 +53,8 @@ init_worker_by_lua_block {
     local request = "GET /status HTTP/1.0\\r\\nHost: x\\r\\n\\r\\n"
     check("plain", { type = "http", http_req = request, valid_statuses = { 200 }, concurrency = 3 })
     check("shared", { type = "tcp" })
+    check("stranger", { type = "https", http_req = request, host = "b.test" })
+    check("trusting", { type = "https", http_req = request, host = "b.test", ssl_verify = false })
     check("secure", { type = "https", http_req = request, host = "a.test" })
 }
 server {
@@ -124,7 +128,7 @@ sub soon_down {
 ok wait_until(5, sub { all('return "here"') eq "here\nhere\nhere" }), 'three workers';
 
 subtest 'ngx.upstream' => sub {
-    is run('return table.concat(upstream.get_upstreams(), " ")'), 'plain shared secure unchecked', 'groups';
+    is run('return table.concat(upstream.get_upstreams(), " ")'), 'plain shared secure stranger trusting unchecked', 'groups';
     is run(<<'LUA'), "127.0.0.1:$good 2 1 10 nil|127.0.0.1:$flaky 1 3 7 nil|127.0.0.1:$backup 1 1 10 true|", 'servers';
 local all = ""
 for _, s in ipairs(upstream.get_servers("plain")) do
@@ -182,6 +186,12 @@ subtest 'a peer that fails and recovers' => sub {
     ok $ports{$flaky}, 'it is asked again';
 };
 
+subtest 'certificates' => sub {
+    soon_down('stranger', $secure, 'one of another name is none');
+    $server->wait_log(qr/of upstream stranger: failed to do SSL handshake/);
+    is down_everywhere($_), join("\n", ('down: ') x 3), "$_: good" for 'secure', 'trusting';
+};
+
 subtest 'primaries down: the backup' => sub {
     $server->get("/mood?port=$_&mood=503") for $good, $flaky;
     soon_down('plain', "$good $flaky", 'both are down');
@@ -201,6 +211,16 @@ Upstream shared
     Backup Peers
 
 Upstream secure
+    Primary Peers
+        127.0.0.1:$secure UP
+    Backup Peers
+
+Upstream stranger
+    Primary Peers
+        127.0.0.1:$secure DOWN
+    Backup Peers
+
+Upstream trusting
     Primary Peers
         127.0.0.1:$secure UP
     Backup Peers

@@ -198,3 +198,40 @@ location /other {
 ["GET /balancer", "GET /balancer", "GET /variable", "GET /variable", "GET /other", "GET /other"]
 --- response_body eval
 [" TLSv1.3 .\n", " TLSv1.3 r\n", " TLSv1.3 .\n", " TLSv1.3 r\n", " TLSv1.3 .\n", " TLSv1.3 r\n"]
+
+
+
+=== TEST 6: a kept connection is nobody else's: neither with another's certificate nor past the code
+--- http_config
+upstream asking { server 127.0.0.1:$TEST_NGINX_RAND_PORT_1; keepalive 4; }
+upstream indifferent { server 127.0.0.1:$TEST_NGINX_RAND_PORT_2; keepalive 4; }
+server {
+    listen 127.0.0.1:$TEST_NGINX_RAND_PORT_2 ssl;
+    $TEST_NGINX_A
+    location = / { return 200 "connection $connection_requests\n"; }
+}
+proxy_http_version 1.1;
+proxy_set_header Connection "";
+proxy_ssl_session_reuse off;
+--- config
+location = /asking {
+    proxy_pass https://asking/;
+    proxy_ssl_certificate_by_lua_block {
+        if ngx.var.arg_own then
+            local use, own = require "ngx.ssl.proxysslcert", require "own"
+            assert(use.clear_certs() and use.set_cert(own.cert) and use.set_priv_key(own.key))
+        end
+    }
+}
+location = /plain { proxy_pass https://asking/; }
+location = /indifferent {
+    proxy_pass https://indifferent/;
+    proxy_ssl_certificate_by_lua_block { }
+}
+location = /also { proxy_pass https://indifferent/; }
+--- request eval
+["GET /asking?own=1", "GET /asking", "GET /plain", "GET /asking", "GET /asking?own=1",
+ "GET /indifferent", "GET /indifferent", "GET /also", "GET /also"]
+--- response_body eval
+["CN=client.test TLSv1.3 .\n", " TLSv1.3 .\n", " TLSv1.3 .\n", " TLSv1.3 .\n", "CN=client.test TLSv1.3 .\n",
+ "connection 1\n", "connection 2\n", "connection 1\n", "connection 2\n"]

@@ -75,9 +75,12 @@ static bool same_addr(const bl_addr *a, const bl_addr *b)
 
 static bool has_tls_of(const bl_uplink *link, bl_upstream *u)
 {
+    const bl_location *loc = u->r->loc;
+
     if (!u->tls)
         return link->tls == NULL;
-    return link->tls == u->conf->tls && bl_str_eq(link->tls_name, bl_upstream_tls_identity(u));
+    return link->tls == u->conf->tls && link->hooked == (loc->upstream_tls ? loc : NULL) &&
+           bl_str_eq(link->tls_name, bl_upstream_tls_identity(u));
 }
 
 static void tell(bl_upstream *u, const char *what, const bl_conn *c)
@@ -153,7 +156,8 @@ void bl_uplink_keep(bl_upstream *u, bl_uplink *link)
 
     link->requests++;
     if ((u->keep.requests && link->requests >= u->keep.requests) || c->eof || c->io.hup ||
-        bl_now_ms() - c->start_ms > (uint64_t)group->keepalive_time || !name_tls(u, link)) {
+        link->personal || bl_now_ms() - c->start_ms > (uint64_t)group->keepalive_time ||
+        !name_tls(u, link)) {
         TELL(u, "not saving", c);
         bl_uplink_close(link);
         return;

@@ -8,6 +8,7 @@
 
 struct bl_upstream;
 struct bl_upstream_group;
+struct bl_location;
 
 /* How long and how often a connection is kept for others. */
 typedef struct bl_uplink_keep_setting {
@@ -30,6 +31,8 @@ typedef struct bl_uplink {
     const void *owner; /* of a `local` pool */
     const void *tls;   /* settings that its TLS was made with; NULL: plain */
     bl_str tls_name;
+    const struct bl_location *hooked; /* whose code had a part in the handshake; NULL: nobody's */
+    bool personal; /* that code has chosen the certificate, for one request: not to be kept */
     uint64_t received_before, sent_before; /* bytes, by requests before this one */
     bool reused;                           /* has served a request before this one */
     bl_addr addr;

@@ -92,8 +92,10 @@ bool bl_upstream_tls_begin(bl_upstream *u, void (*done)(bl_conn *c, bool ok))
     }
     if (!use_late(u))
         return false;
-    if (u->r->loc->upstream_tls)
+    if (u->r->loc->upstream_tls) {
+        u->link->hooked = u->r->loc;
         u->r->loc->upstream_tls(u);
+    }
     bl_tls_begin(c, tls->server_name && may_be_asked_for(name) ? name : BL_STR_NONE, session);
     return true;
 }

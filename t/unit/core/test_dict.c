@@ -2,7 +2,10 @@
 #include "core/dict.h"
 #include "os/shm.h"
 
+#include <signal.h>
 #include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static char buffer[4 << 20];
 static char filler[4 << 20];
@@ -647,6 +650,48 @@ START_TEST(incr_and_replace_evict_too)
 }
 END_TEST
 
+enum {
+    COPIED = 20000
+};
+
+/* Odd keys change their sign, are deleted and come back, until the process is killed. */
+static pid_t restless(bl_dict *dict)
+{
+    pid_t pid = fork();
+    int i, sign = -1;
+
+    ck_assert_int_ge(pid, 0);
+    for (; pid == 0; sign = -sign) {
+        for (i = 1; i < COPIED; i += 2) {
+            if (i % 3 == 0)
+                bl_dict_delete(dict, key_of("k", i));
+            set(dict, key_of("k", i), number(sign * i), NULL);
+        }
+    }
+    return pid;
+}
+
+START_TEST(a_copy_while_others_write)
+{
+    bl_dict *from = make(8 << 20), *to = make(16 << 20);
+    bool there;
+    int i;
+
+    for (i = 0; i < COPIED; i++)
+        set(from, key_of("k", i), number(i), NULL);
+    pid_t pid = restless(from);
+    bl_dict_copy(from, to, 1000);
+    kill(pid, SIGKILL);
+    ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+    ck_assert_pstr_eq(bl_dict_verify(to), NULL);
+    for (i = 0; i < COPIED; i++) {
+        there = has(to, "k", i);
+        ck_assert(there || i % 2);
+        ck_assert(!there || got.number == i || (i % 2 && got.number == -i));
+    }
+}
+END_TEST
+
 UNIT_MAIN("dict", values_keep_their_type, values_replace_each_other,
           small_buffer_says_what_it_takes, bad_arguments, add_and_replace, incr, expiry, flushing,
           keys_are_visited_once, lists, lists_expire_and_are_overwritten, lists_fail_without_memory,
@@ -655,4 +700,4 @@ UNIT_MAIN("dict", values_keep_their_type, values_replace_each_other,
           an_incr_after_a_delete_is_not_forcible, too_large_a_value, pages_merge_for_a_larger_value,
           safe_set_evicts_nothing, least_recently_used_goes_first, a_key_in_use_survives,
           expired_entries_go_before_others, large_values_always_fit, large_values_fit_across_shards,
-          a_full_zone_changes_its_sizes, incr_and_replace_evict_too)
+          a_full_zone_changes_its_sizes, incr_and_replace_evict_too, a_copy_while_others_write)
