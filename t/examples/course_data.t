@@ -34,7 +34,9 @@ subtest 'MySQL' => sub {
     like $answer->{body}, qr/"id":4/, 'and its number';
     like $server->get("/products?name=O'Reilly")->{body}, qr/"price":70000/, 'is found';
     is $server->post('/products', '{"name": "Gayo", "price": 1}')->{status}, 409, 'not twice';
-    is $server->post('/products', '{"name": "Gayo"}')->{status}, 422, 'not without a price';
+    is $server->post('/products', $_)->{status}, 422, "not $_"
+        for '{"name": "Gayo"}', '{"name": {}, "price": 1}', '{"name": "a", "price": 1e12}', '[]', '7', '{',
+        '{"name": "a", "price": 1, "note": {}}', '{"name": "a", "price": 1, "stock": -1}';
 
     is $server->post('/orders', '{"product": 2, "count": 3}')->{status}, 409, 'more than there is';
     is $server->post('/orders', '{"product": 99, "count": 1}')->{status}, 404, 'no such product';
