@@ -129,6 +129,12 @@ subtest 'heartbeat' => sub {
     like $payload, qr/"name":"dead"/, 'who is silent is gone';
     ($opcode, $payload) = frame($dead) until $opcode == 8;
     is unpack('n', $payload), 1001, '… and told so';
+    my $late = enter($server, 'late');
+    is $late->response->{status}, 101, 'one who comes before a reload';
+    ok $server->reload, 'old workers do not wait for ever';
+    ($opcode, $payload) = frame($late) until $opcode == 8 && unpack('n', $payload) == 1012;
+    pass 'he is asked to come again';
+    is enter($server, 'again')->response->{status}, 101, '… and does';
     $server->stop;
 };
 
