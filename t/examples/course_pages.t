@@ -129,6 +129,12 @@ subtest 'heartbeat' => sub {
     like $payload, qr/"name":"dead"/, 'who is silent is gone';
     ($opcode, $payload) = frame($dead) until $opcode == 8;
     is unpack('n', $payload), 1001, '… and told so';
+    my $late = enter($server, 'late');
+    is $late->response->{status}, 101, 'one who comes before a reload';
+    ok $server->reload, 'old workers do not wait for ever';
+    ($opcode, $payload) = frame($late) until $opcode == 8 && unpack('n', $payload) == 1012;
+    pass 'he is asked to come again';
+    is enter($server, 'again')->response->{status}, 101, '… and does';
     $server->stop;
 };
 
@@ -165,7 +171,8 @@ subtest 'upload' => sub {
     my @many = map { form("$_.txt", 'x') =~ s/--x--\r\n//r } 1 .. 11;
     is $server->post('/upload', join('', @many) . "--x--\r\n", @type)->{status}, 413, 'too many';
     is_deeply [glob $server->path('uploads/.part-*')], [], 'nothing half written is left';
-    is $server->get('/files/.keep')->{status}, 200, 'the folder is that of the example';
+    ok -e $server->path('uploads/.keep'), 'the folder is that of the example';
+    is $server->get('/files/.keep')->{status}, 404, '… but what begins with a dot is not to be had';
     $server->stop;
 };
 

@@ -19,18 +19,36 @@ local function json_body()
     return type(value) == "table" and value or nil
 end
 
+-- What SQL would refuse is refused here, with an answer that helps: an INT ends at 2147483647.
 local function is_count(value)
-    return type(value) == "number" and value >= 1 and value % 1 == 0
+    return type(value) == "number" and value >= 1 and value <= 2147483647 and value % 1 == 0
+end
+
+local function is_text(value, most)
+    return type(value) == "string" and value ~= "" and #value <= most
+end
+
+local function what_is_wrong(product)
+    if not product or not is_text(product.name, 80) then
+        return "a product has a name, of 80 bytes at most"
+    elseif not is_count(product.price) then
+        return "a price is a whole number"
+    elseif product.stock ~= nil and product.stock ~= 0 and not is_count(product.stock) then
+        return "a stock is a whole number"
+    elseif product.note ~= nil and not is_text(product.note, 1000) then
+        return "a note is text"
+    end
 end
 
 function api.products()
     if ngx.req.get_method() == "POST" then
         local product = json_body()
-        if not product or type(product.name) ~= "string" or not is_count(product.price) then
-            return answer(422, { error = "a product has a name and a price" })
+        local wrong = what_is_wrong(product)
+        if wrong then
+            return answer(422, { error = wrong })
         end
         return answer(201, db.with(shop.add, {
-            name = product.name, price = product.price, stock = tonumber(product.stock) or 0,
+            name = product.name, price = product.price, stock = product.stock or 0,
             note = product.note or ngx.null, -- NULL in SQL is ngx.null in Lua and null in JSON
         }))
     end

@@ -13,17 +13,20 @@ function cache.get(key, seconds, make)
         return make(), "BYPASS"
     end
 
-    local text = red:get("course:cache:" .. key)
-    if text and text ~= ngx.null then -- no such key is ngx.null, an error is nil
-        store.keep(red)
+    local text
+    text, err = red:get("course:cache:" .. key)
+    if not text then
+        ngx.log(ngx.WARN, "Redis: ", err, ": working without the cache")
+        return make(), "BYPASS"
+    end
+    store.keep(red) -- others can use it while we work
+    if text ~= ngx.null then -- no such key is ngx.null; an error was nil
         return text, "HIT"
     end
 
-    store.keep(red) -- others can use it while we work
     text = make()
     red = store.open()
-    if red then
-        red:set("course:cache:" .. key, text, "EX", seconds)
+    if red and red:set("course:cache:" .. key, text, "EX", seconds) then
         store.keep(red)
     end
     return text, "MISS"
@@ -31,8 +34,7 @@ end
 
 function cache.forget(key)
     local red = store.open()
-    if red then
-        red:del("course:cache:" .. key)
+    if red and red:del("course:cache:" .. key) then
         store.keep(red)
     end
 end

@@ -37,8 +37,10 @@ end
 
 function limits.steady()
     local delay, err = steadily:incoming(client("steady"), true)
-    if not delay then
-        return err == "rejected" and too_many(1) or broken(err)
+    if err == "rejected" then
+        return too_many(1)
+    elseif not delay then
+        return broken(err)
     end
     if delay >= 0.001 then
         ngx.sleep(delay) -- this request waits; the worker does not
@@ -48,8 +50,10 @@ end
 -- The same bucket, but those who may come early do not wait.
 function limits.burst()
     local delay, err = in_bursts:incoming(client("burst"), true)
-    if not delay then
-        return err == "rejected" and too_many(5) or broken(err)
+    if err == "rejected" then
+        return too_many(5)
+    elseif not delay then
+        return broken(err)
     end
 end
 
