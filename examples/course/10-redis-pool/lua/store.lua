@@ -11,7 +11,7 @@ local store = {}
 -- never kept in a module's variable.
 function store.open()
     local red = redis:new()
-    red:set_timeouts(200, 500, 500) -- who does not answer soon is as good as down
+    red:set_timeouts(1000, 1000, 1000) -- who does not answer soon is as good as down
     local ok, err = red:connect(HOST, PORT)
     if not ok then
         return nil, err

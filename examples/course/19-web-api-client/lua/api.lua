@@ -10,7 +10,7 @@ local api = {}
 -- One exchange. The value; or nil, the status that our own client should get, and a message.
 local function get(path, query)
     local client = http.new() -- belongs to this request; the connection comes from a pool
-    client:set_timeouts(200, 500, 500) -- milliseconds to connect, send, read
+    client:set_timeouts(1000, 2000, 2000) -- milliseconds to connect, send, read
     local res, err = client:request_uri(URL .. path, {
         query = query, headers = { Accept = "application/json" },
         keepalive_timeout = 10000, keepalive_pool = 20,

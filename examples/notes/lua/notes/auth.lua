@@ -29,7 +29,7 @@ local CHECKS = { key = settings.secret, algorithms = { "HS256" }, required = { "
 -- One command of Redis, or 503.
 local function ask(command, ...)
     local red = redis:new()
-    red:set_timeouts(500, 500, 500)
+    red:set_timeouts(2000, 2000, 2000)
     local ok, err = red:connect(settings.redis.host, settings.redis.port)
     local answer
     if ok then

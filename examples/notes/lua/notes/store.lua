@@ -15,7 +15,7 @@ local DUPLICATE = 1062 -- MySQL's number for "there is one with this key"
 
 local function connect()
     local db = assert(mysql:new())
-    db:set_timeouts(1000, 1000, 3000) -- milliseconds to connect, send, receive
+    db:set_timeouts(2000, 2000, 5000) -- milliseconds to connect, send, receive
     local ok, err = db:connect(settings.database)
     if not ok then
         return nil, err

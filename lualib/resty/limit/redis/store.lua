@@ -33,9 +33,9 @@ local mt = { __index = _M }
 ---@class resty.limit.redis.options
 ---@field host? string default "127.0.0.1"; "unix:/path", too
 ---@field port? integer default 6379
----@field connect_timeout? number milliseconds, default 100
----@field send_timeout? number milliseconds, default 100
----@field read_timeout? number milliseconds, default 100
+---@field connect_timeout? number milliseconds, default 1000
+---@field send_timeout? number milliseconds, default 1000
+---@field read_timeout? number milliseconds, default 1000
 ---@field keepalive_timeout? number milliseconds, default 60000
 ---@field keepalive_cons? integer connections that a worker keeps, default 100
 ---@field prefix? string in front of each key, default "limit:"
@@ -97,7 +97,7 @@ local function connect(self)
     if not red then
         return nil, err
     end
-    red:set_timeouts(opts.connect_timeout or 100, opts.send_timeout or 100, opts.read_timeout or 100)
+    red:set_timeouts(opts.connect_timeout or 1000, opts.send_timeout or 1000, opts.read_timeout or 1000)
     local host = opts.host or "127.0.0.1"
     local ok
     if find(host, "^unix:") then
