@@ -16,7 +16,7 @@
 --
 -- An error is { instance = "/tags/0", keyword = "type", message = "is not of type string", schema =
 -- "#/properties/tags/items/type" }: a JSON Pointer to what is wrong, the keyword that says so, a sentence
--- about it, and where the keyword is.
+-- about it, and where the keyword is. Errors are sorted by their places.
 --
 -- All keywords of the draft are known, with $dynamicRef, unevaluatedProperties and the vocabularies of a
 -- metaschema. `format` only tells, as the draft wants it; the option `formats` has it checked: date-time,
@@ -59,6 +59,7 @@ local ngx = ngx
 local pairs = pairs
 local pcall = pcall
 local setmetatable = setmetatable
+local sort = table.sort
 local tonumber = tonumber
 local tostring = tostring
 local type = type
@@ -185,13 +186,7 @@ local function check_schema(schema)
     meta = meta or build(metaschema.document(metaschema.DIALECT), {})
     local ok, errors = meta(schema)
     if not ok then
-        -- The first by its place, so that it is always the same.
         local worst = errors[1]
-        for _, each in ipairs(errors) do
-            if each.instance < worst.instance then
-                worst = each
-            end
-        end
         schema_of.refuse("bad schema: " .. worst.instance .. ": " .. worst.message)
     end
 end
@@ -232,6 +227,14 @@ local function run_of(self, tagged, errors)
     }
 end
 
+-- By place, so that the same data always have the same errors.
+local function goes_first(a, b)
+    if a.instance ~= b.instance then
+        return a.instance < b.instance
+    end
+    return a.schema < b.schema
+end
+
 -- First only the answer, which is quick; the errors when there are some.
 local function check(self, data, tagged)
     local run = run_of(self, tagged)
@@ -243,6 +246,7 @@ local function check(self, data, tagged)
     if not errors[1] then
         errors[1] = { instance = "", keyword = "$ref", message = "is nested too deeply", schema = "#" }
     end
+    sort(errors, goes_first)
     return false, setmetatable(errors, cjson.array_mt)
 end
 
