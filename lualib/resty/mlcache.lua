@@ -334,7 +334,6 @@ local function keep(self, opts, key, shm_key, flight, value, ttl)
     if not ok then
         return nil, err
     end
-    flight.stored = true
     value, err = promote(self, opts, key, value, ttl)
     if err then
         return nil, err
@@ -345,8 +344,7 @@ end
 local function with_lock(self, opts, key, shm_key, flight, callback, ...)
     local state, cached, left, prolonged = look_in_both(self, shm_key)
     if state == "live" then
-        flight.stored = true
-        return found(self, opts, key, cached, left, prolonged)
+            return found(self, opts, key, cached, left, prolonged)
     elseif not state and cached then
         return nil, cached
     end
@@ -420,6 +418,7 @@ local function fly(self, opts, key, shm_key, callback, ...)
     group.flights[key] = flight
     local held = guard(group, key, flight)
     local value, err, level = lead(self, opts, key, shm_key, flight, callback, ...)
+    flight.level = level
     flight.err = level == nil and err or nil
     land(group, key, flight)
     return value, err, level, held
@@ -449,9 +448,12 @@ local function fetch(self, opts, key, shm_key, callback, ...)
         if done then
             return value, err, level
         end
-        local state, cached, left, prolonged = look_in_both(self, shm_key)
-        if state == "live" then
-            return found(self, opts, key, cached, left, prolonged)
+        local kept = self.lru:get(self.prefix .. key)
+        if kept ~= nil then
+            if kept == NIL then
+                kept = nil
+            end
+            return kept, nil, flight.level == 4 and 4 or 2
         end
         flight = flights[key]
     end
@@ -625,7 +627,8 @@ end
 ---@return table bulk
 _M.new_bulk = bulk.new
 
---- Iterates over what get_bulk() returned: `for i, value, err, hit_level in mlcache.each_bulk_res(res)`.
+--- Iterates over what get_bulk() returned:
+-- `for i, value, err, hit_level in mlcache.each_bulk_res(res)`.
 ---@param res table
 ---@return function iterator
 ---@return table res

@@ -48,10 +48,11 @@ local function through_events(group, name)
         return reached, err
     end
     group.poll = function()
-        if ngx.get_phase() ~= "init" then
-            events.poll()
+        if ngx.get_phase() == "init" then
+            return true
         end
-        return true
+        local ok, err = pcall(events.poll)
+        return ok or nil, err
     end
 end
 

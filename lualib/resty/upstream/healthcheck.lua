@@ -17,7 +17,9 @@
 --         }
 --         if not ok then ngx.log(ngx.ERR, "no health checker: ", err) end
 --     }
---     location = /status { content_by_lua_block { ngx.print(require("resty.upstream.healthcheck").status_page()) } }
+--     location = /status {
+--         content_by_lua_block { ngx.print(require("resty.upstream.healthcheck").status_page()) }
+--     }
 --
 -- Call spawn_checker() in `init_worker_by_lua`, once for each group. In each interval one of the
 -- workers asks all peers, primaries and backups. After `fall` failures in a row a peer is down,
@@ -270,7 +272,14 @@ local function number_of(opts, name, default, least)
     return value
 end
 
-local numbers = { interval = { 1000, 2 }, timeout = { 1000, 1 }, fall = { 5, 1 }, rise = { 2, 1 }, concurrency = { 1, 1 } }
+-- Options that are numbers: without them, and at least.
+local numbers = {
+    interval = { 1000, 2 },
+    timeout = { 1000, 1 },
+    fall = { 5, 1 },
+    rise = { 2, 1 },
+    concurrency = { 1, 1 },
+}
 
 local function statuses_of(list)
     if list == nil then
