@@ -26,7 +26,10 @@ sub prepare {
     my ($self) = @_;
     my $folder = $self->{folder};
 
-    $self->run('mariadb-install-db', '--no-defaults', "--datadir=$folder/data",
+    # A server that starts removes the temporary tables of all others from a folder that it shares.
+    mkdir "$folder/tmp" or die "$folder/tmp: $!";
+    chmod 0777, "$folder/tmp";
+    $self->run('mariadb-install-db', '--no-defaults', "--datadir=$folder/data", "--tmpdir=$folder/tmp",
         qw(--auth-root-authentication-method=normal --skip-test-db --skip-name-resolve), @SMALL);
     open my $init, '>', "$folder/init.sql" or die "$folder/init.sql: $!";
     print $init "CREATE DATABASE IF NOT EXISTS test;\n",
@@ -42,8 +45,8 @@ sub command {
 
     $ENV{TEST_NGINX_MYSQL_PORT} = $self->{port};
     $ENV{TEST_NGINX_MYSQL_PATH} = $self->socket;
-    return ('/usr/sbin/mariadbd', '--no-defaults', "--datadir=$folder/data", "--port=$self->{port}",
-        '--bind-address=127.0.0.1', '--socket=' . $self->socket, "--init-file=$folder/init.sql",
+    return ('/usr/sbin/mariadbd', '--no-defaults', "--datadir=$folder/data", "--tmpdir=$folder/tmp",
+        "--port=$self->{port}", '--bind-address=127.0.0.1', '--socket=' . $self->socket, "--init-file=$folder/init.sql",
         "--pid-file=$folder/pid", '--skip-name-resolve', @SMALL,
         $tls ? ("--ssl-cert=$tls->{cert}", "--ssl-key=$tls->{key}") : (), @{ $option->{options} || [] });
 }
