@@ -56,16 +56,14 @@
 
 local config_of = require "resty.session.config"
 local cookies_of = require "resty.session.cookies"
-local deflate = require "resty.websocket.deflate"
-local digest = require "resty.openssl.digest"
 local format = require "resty.session.format"
-local json = require("cjson.safe").new()
+local record = require "resty.session.record"
 
 local band = bit.band
-local bor = bit.bor
 local error = error
 local gsub = string.gsub
 local ipairs = ipairs
+local left_of = record.left_of
 local lower = string.lower
 local match = string.match
 local max = math.max
@@ -77,13 +75,6 @@ local setmetatable = setmetatable
 local sub = string.sub
 local tostring = tostring
 local type = type
-
-local STORED, REMEMBER, DEFLATED = format.STORED, format.REMEMBER, format.DEFLATED
-local WANTED = 0x04 -- the session has a persistent cookie beside it
-local MAX_PLAIN = 32 * 1024 * 1024
-
-json.decode_array_with_array_mt(true)
-json.encode_number_precision(16)
 
 local _M = { _VERSION = "4.1.5" }
 
@@ -132,56 +123,7 @@ local mt = { __index = methods }
 ---@field redis? resty.session.redis.options
 ---@field shm? resty.session.shm.options
 
--- ------------------------------------------------------------- data
-
-local codec
-
--- Raw DEFLATE, by the streams that WebSocket connections use.
-local function compressor()
-    if not codec then
-        codec = select(2, deflate.accept("permessage-deflate; server_no_context_takeover; client_no_context_takeover"))
-    end
-    return codec
-end
-
-local function pack_data(self, with_info)
-    local list = {}
-    for i, entry in ipairs(self.entries) do
-        list[i] = { entry.data, entry.audience, entry.subject }
-    end
-    local text, err = json.encode { a = list, i = with_info and next(self.info.data) and self.info.data or nil }
-    if not text then
-        return nil, "unable to encode session data: " .. tostring(err)
-    end
-    local threshold = self.config.compression_threshold
-    if threshold > 0 and #text >= threshold then
-        local small = compressor():deflate(text, true)
-        if small and #small < #text then
-            return small, DEFLATED
-        end
-    end
-    return text, 0
-end
-
--- The entries and the info of data; nil: they are none.
-local function unpack_data(text, flags)
-    if band(flags, DEFLATED) ~= 0 then
-        text = compressor():inflate(text, true, MAX_PLAIN)
-        if not text then
-            codec = nil
-            return nil
-        end
-    end
-    local object = json.decode(text)
-    if type(object) ~= "table" or type(object.a) ~= "table" then
-        return nil
-    end
-    local entries = {}
-    for i, entry in ipairs(object.a) do
-        entries[i] = { data = entry[1], audience = entry[2], subject = entry[3] }
-    end
-    return entries, object.i
-end
+-- ------------------------------------------------------------- opening and saving
 
 -- Makes the audience's entry the current one; whether there was one.
 local function select_audience(self)
@@ -204,129 +146,6 @@ local function keep_data(self)
     end
 end
 
--- ------------------------------------------------------------- storage
-
-local function storage_key(config, id)
-    if config.hash_storage_key then
-        id = digest.new("sha256"):final(id)
-    end
-    return format.encode(id)
-end
-
-local function metadata_of(self)
-    if not self.config.store_metadata then
-        return nil
-    end
-    local audiences, subjects = {}, {}
-    for _, entry in ipairs(self.entries) do
-        local subject = entry.subject
-        if subject then
-            if self.config.hash_subject then
-                subject = format.encode(digest.new("sha256"):final(subject))
-            end
-            audiences[#audiences + 1], subjects[#subjects + 1] = entry.audience, subject
-        end
-    end
-    return audiences[1] and { audiences = audiences, subjects = subjects } or nil
-end
-
--- What is stored: the encrypted data, and the info, which is not encrypted.
-local function stored_value(self, secret)
-    local text = format.encode(secret)
-    if next(self.info.data) then
-        return text .. "." .. json.encode(self.info.data)
-    end
-    return text
-end
-
--- ------------------------------------------------------------- reading
-
-local function left_of(limit, spent)
-    return limit > 0 and max(0, limit - max(0, spent)) or nil
-end
-
--- Which timeout is over; nil.
-local function check_times(config, meta, is_remember)
-    local age = ngx.time() - meta.created
-    local since_save = age - meta.rolling
-    if is_remember then
-        if left_of(config.remember_absolute_timeout, age) == 0 then
-            return "session remember absolute timeout exceeded"
-        elseif left_of(config.remember_rolling_timeout, since_save) == 0 then
-            return "session remember rolling timeout exceeded"
-        end
-        return nil
-    end
-    if left_of(config.absolute_timeout, age) == 0 then
-        return "session absolute timeout exceeded"
-    elseif left_of(config.rolling_timeout, since_save) == 0 then
-        return "session rolling timeout exceeded"
-    elseif left_of(config.idling_timeout, since_save - meta.idling) == 0 then
-        return "session idling timeout exceeded"
-    end
-end
-
--- The encrypted data of a session, from its cookies or its storage; and its info.
-local function load_data(self, name, meta)
-    local config = self.config
-    local store = config.store
-    if not store then
-        local size = format.ENCODED + format.encoded_size(meta.size)
-        local text = cookies_of.join(self.cookies, name, size)
-        if #text ~= size then
-            return nil, "missing session data"
-        end
-        meta.text = sub(text, format.ENCODED + 1)
-        return format.decode(meta.text) or nil, "invalid session data"
-    end
-    local value, err = store:get(name, storage_key(config, meta.id))
-    if not value then
-        return nil, err and "unable to load session: " .. err or "missing session data"
-    end
-    local text, info = match(value, "^([%w_-]*)%.?(.*)$")
-    return text and format.decode(text) or nil, "invalid session data", info
-end
-
--- Opens one of the two cookies: its meta, entries and info; nil and an error.
-local function read(self, name, is_remember)
-    local config, value = self.config, self.cookies[name]
-    if not value then
-        return nil, "missing session cookie"
-    end
-    local meta, which = format.parse(sub(value, 1, format.ENCODED), config.keys,
-                                     config_of.bound_to(config, name))
-    if not meta then
-        return nil, which
-    end
-    if (band(meta.flags, STORED) ~= 0) ~= (config.store ~= nil)
-        or (band(meta.flags, REMEMBER) ~= 0) ~= is_remember then
-        return nil, "invalid session flags"
-    end
-    local err = check_times(config, meta, is_remember)
-    if err then
-        return nil, err
-    end
-    local secret, info
-    secret, err, info = load_data(self, name, meta)
-    if not secret then
-        return nil, err
-    end
-    local safety = is_remember and config.remember_safety or nil
-    local text = format.decrypt(meta, config.keys[which], safety, secret)
-    if not text then
-        return nil, "unable to decrypt session data"
-    end
-    local entries, more = unpack_data(text, meta.flags)
-    if not entries then
-        return nil, "invalid session data"
-    end
-    meta.key = which
-    if info and info ~= "" then
-        more = json.decode(info)
-    end
-    return meta, entries, more
-end
-
 local function check_open(self)
     if self.state == "closed" then
         error("the session is closed", 3)
@@ -337,63 +156,6 @@ local function adopt(self, entries, info)
     self.entries = entries
     self.info.data = type(info) == "table" and info or {}
     self.present = true
-end
-
--- ------------------------------------------------------------- writing
-
-local function ttl_of(config, meta, is_remember)
-    local age = ngx.time() - meta.created
-    local absolute = is_remember and config.remember_absolute_timeout or config.absolute_timeout
-    local rolling = is_remember and config.remember_rolling_timeout or config.rolling_timeout
-    if absolute > 0 then
-        local left = max(1, absolute - age)
-        return rolling > 0 and min(rolling, left) or left
-    end
-    return rolling
-end
-
--- Makes a new session of the same data, in place of `old`: its meta; nil and an error.
-local function write(self, name, old, is_remember, data, flags)
-    local config = self.config
-    local store, now = config.store, ngx.time()
-    local id, err = format.new_id()
-    if not id then
-        return nil, err
-    end
-    local created = old and old.created or now
-    local meta = {
-        id = id, created = created, rolling = max(0, now - created), idling = 0, key = 1,
-        flags = bor(flags, store and STORED or 0, is_remember and REMEMBER or 0, self.remember and WANTED or 0),
-    }
-    local safety = is_remember and config.remember_safety or nil
-    local secret
-    secret, err = format.encrypt(meta, config.keys[1], safety, data)
-    if not secret then
-        return nil, err
-    end
-    local header
-    header, err = format.header(meta, config.keys[1], config_of.bound_to(config, name))
-    if not header then
-        return nil, err
-    end
-    local ttl = ttl_of(config, meta, is_remember)
-    if store then
-        local ok
-        ok, err = store:set(name, storage_key(config, id), stored_value(self, secret), ttl, now,
-                            old and storage_key(config, old.id), config.stale_ttl, metadata_of(self))
-        if not ok then
-            return nil, "unable to store session: " .. tostring(err)
-        end
-        meta.secret = secret
-    else
-        meta.text = format.encode(secret)
-        header = header .. meta.text
-        if not cookies_of.chunks(name, #header) then
-            return nil, "session data is too large"
-        end
-    end
-    cookies_of.send(config, self.cookies, name, header, is_remember and ttl > 0 and ttl or nil)
-    return meta
 end
 
 -- Without the audiences that have nothing, or that another subject has left.
@@ -420,17 +182,17 @@ function methods:save()
     keep_data(self)
     drop_entries(self)
     local config = self.config
-    local data, flags = pack_data(self, not config.store)
+    local data, flags = record.pack_data(self, not config.store)
     if not data then
         return nil, flags
     end
-    local meta, err = write(self, config.session_name, self.meta, false, data, flags)
+    local meta, err = record.write(self, config.session_name, self.meta, false, data, flags)
     if not meta then
         return nil, err
     end
     self.meta, self.state = meta, "open"
     if self.remember then
-        meta, err = write(self, config.remember_name, self.remembered, true, data, flags)
+        meta, err = record.write(self, config.remember_name, self.remembered, true, data, flags)
         if not meta then
             return nil, err
         end
@@ -445,7 +207,7 @@ local function open_remembered(self)
     if config.remember == false or not self.cookies[config.remember_name] then
         return nil
     end
-    local meta, entries, info = read(self, config.remember_name, true)
+    local meta, entries, info = record.read(self, config.remember_name, true)
     if not meta then
         return nil, entries
     end
@@ -467,14 +229,14 @@ end
 function methods:open()
     check_open(self)
     self.cookies = cookies_of.of_request()
-    local meta, entries, info = read(self, self.config.session_name, false)
+    local meta, entries, info = record.read(self, self.config.session_name, false)
     if not meta then
         local ok, err = open_remembered(self)
         return ok, not ok and (err or entries) or nil
     end
     adopt(self, entries, info)
     self.meta, self.state = meta, "open"
-    if band(meta.flags, WANTED) ~= 0 and self.config.remember ~= false then
+    if band(meta.flags, format.WANTED) ~= 0 and self.config.remember ~= false then
         self.remember = true
         local name = self.config.remember_name
         if self.cookies[name] then
@@ -538,7 +300,8 @@ local function forget(self, name, meta)
     if not store or not meta or not store.delete then
         return true
     end
-    local ok, err = store:delete(name, storage_key(self.config, meta.id), ngx.time(), metadata_of(self))
+    local key = record.storage_key(self.config, meta.id)
+    local ok, err = store:delete(name, key, ngx.time(), record.metadata_of(self))
     if not ok then
         return nil, "unable to delete session: " .. tostring(err)
     end
@@ -826,7 +589,7 @@ function info:save()
     if not config.store or not meta then
         return session:save()
     end
-    local name, key = config.session_name, storage_key(config, meta.id)
+    local name, key = config.session_name, record.storage_key(config, meta.id)
     if not meta.secret then
         local value, err = config.store:get(name, key)
         if not value then
@@ -834,8 +597,8 @@ function info:save()
         end
         meta.secret = format.decode(match(value, "^[%w_-]*") or "") or ""
     end
-    local ok, err = config.store:set(name, key, stored_value(session, meta.secret), ttl_of(config, meta, false),
-                                     ngx.time())
+    local value, ttl = record.stored_value(session, meta.secret), record.ttl_of(config, meta, false)
+    local ok, err = config.store:set(name, key, value, ttl, ngx.time())
     if not ok then
         return nil, "unable to store session: " .. tostring(err)
     end

@@ -48,6 +48,7 @@ local _M = {
     ITERATIONS = ITERATIONS,
     STORED = 0x01,   -- the data are in a storage
     REMEMBER = 0x02, -- a persistent session
+    WANTED = 0x04,   -- it has a persistent session beside it
     DEFLATED = 0x10,
 }
 

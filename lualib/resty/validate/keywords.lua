@@ -1,310 +1,32 @@
 -- The keywords of JSON Schema as functions, for resty.validate.
 --
--- compile(compiler, schema) makes a node of a schema: a function (run, value, seen) that tells whether the
--- value is valid. `run` is the check that is under way:
---
---     tagged   arrays have a metatable (see value.lua)
---     errors   nil: only the answer is wanted; else a list, to which the function adds
---     path, n  the keys from the root to the value, while errors are wanted
---     scope    the resources that were entered, from outside, for $dynamicRef
---     depth    of schemas in schemas
---
--- `seen` is nil, or what was evaluated of the value, for unevaluatedProperties and unevaluatedItems:
--- { all, [property] = true } and { items, [index] = true, all }. A function that fails may have written
--- there: who goes on in spite of that gives each branch its own.
+-- compile(compiler, schema, place) makes a node of a schema: a function (run, value, seen) that tells whether the
+-- value is valid. `run` and `seen`: see run.lua; `seen` is nil when nobody wants to know. A place is { uri, pointer,
+-- resource }: where the schema is.
 
-local regex = require "resty.validate.regex"
-local schema_of = require "resty.validate.schema"
+local assertions = require "resty.validate.assertions"
+local run_of = require "resty.validate.run"
 local uri = require "resty.validate.uri"
 local values = require "resty.validate.value"
 
-local canonical = values.canonical
-local concat = table.concat
+local compile_regex = assertions.compile_regex
+local count_items = assertions.count_items
+local descend = run_of.descend
+local fail = run_of.fail
 local find = string.find
-local floor = math.floor
 local ipairs = ipairs
-local is_multiple = values.is_multiple
 local kind_of = values.kind
-local length_of = values.length
+local list_of = assertions.list_of
+local merge = run_of.merge
+local new_seen = run_of.new_seen
 local next = next
 local pairs = pairs
-local refuse = schema_of.refuse
+local quietly = run_of.quietly
 local sort = table.sort
 local tostring = tostring
 local type = type
 
 local _M = {}
-
--- ------------------------------------------------------------- errors
-
--- Adds an error when they are wanted; false.
-local function fail(run, place, keyword, message)
-    local errors = run.errors
-    if errors and #errors < run.max_errors then
-        local parts = {}
-        for i = 1, run.n do
-            parts[i] = "/" .. uri.escape(tostring(run.path[i]))
-        end
-        errors[#errors + 1] = {
-            instance = concat(parts), keyword = keyword, message = message,
-            schema = place.uri .. "#" .. place.pointer .. "/" .. keyword,
-        }
-    end
-    return false
-end
-
--- Runs a node for a part of the value.
-local function descend(run, key, node, value)
-    if not run.errors then
-        return node(run, value)
-    end
-    local n = run.n + 1
-    run.path[n], run.n = key, n
-    local ok = node(run, value)
-    run.n = n - 1
-    return ok
-end
-
--- Runs a node whose errors do not matter.
-local function quietly(run, node, value, seen)
-    local errors = run.errors
-    run.errors = nil
-    local ok = node(run, value, seen)
-    run.errors = errors
-    return ok
-end
-
-local function new_seen()
-    return { properties = {}, indexes = {}, items = 0 }
-end
-
-local function merge(seen, more)
-    seen.all_properties = seen.all_properties or more.all_properties
-    seen.all_items = seen.all_items or more.all_items
-    if more.items > seen.items then
-        seen.items = more.items
-    end
-    for name in pairs(more.properties) do
-        seen.properties[name] = true
-    end
-    for index in pairs(more.indexes) do
-        seen.indexes[index] = true
-    end
-end
-
--- ------------------------------------------------------------- assertions
-
--- Each gets (compiler, schema, value of the keyword, place), and gives a function (run, value) for values
--- of its kind.
-local any, numbers, strings, arrays, objects = {}, {}, {}, {}, {}
-
-local function list_of(value)
-    return type(value) == "table" and value or { value }
-end
-
-any["type"] = function(_, _, wanted, place)
-    local types, names = {}, {}
-    for i, name in ipairs(list_of(wanted)) do
-        types[name], names[i] = true, name
-    end
-    local text = "is not of type " .. concat(names, " or ")
-    types.empty = types.array or types.object
-    local takes_integer = types.integer and not types.number
-    return function(run, value, kind)
-        if types[kind] or takes_integer and kind == "number" and value == floor(value) then
-            return true
-        end
-        return fail(run, place, "type", text)
-    end
-end
-
-local function is_scalar(value)
-    return type(value) ~= "table" and kind_of(value) ~= "array"
-end
-
-any["enum"] = function(_, _, list, place)
-    local scalars, others = {}, {}
-    for _, each in ipairs(list) do
-        if is_scalar(each) then
-            scalars[each] = true
-        else
-            others[canonical(each)] = true
-        end
-    end
-    return function(run, value, kind)
-        if kind ~= "array" and kind ~= "object" and kind ~= "empty" then
-            if value ~= nil and scalars[value] or value == nil and scalars[ngx.null] then
-                return true
-            end
-        elseif next(others) and (others[canonical(value, run.tagged)] or others[canonical(value)]) then
-            return true
-        end
-        return fail(run, place, "enum", "is none of the values that are allowed")
-    end
-end
-
-any["const"] = function(_, _, wanted, place)
-    local scalar = is_scalar(wanted)
-    local text, tagged_text = canonical(wanted), canonical(wanted, true)
-    return function(run, value, kind)
-        local same
-        if kind == "array" or kind == "object" or kind == "empty" then
-            same = not scalar and (canonical(value) == text and (not run.tagged
-                                   or canonical(value, true) == tagged_text))
-        else
-            same = value == wanted or value == nil and wanted == ngx.null
-        end
-        return same or fail(run, place, "const", "is not the value that is required")
-    end
-end
-
-local function comparison(name, holds, text)
-    numbers[name] = function(_, _, limit, place)
-        local message = text .. " " .. tostring(limit)
-        return function(run, value)
-            return holds(value, limit) or fail(run, place, name, message)
-        end
-    end
-end
-
-comparison("maximum", function(a, b) return a <= b end, "is more than")
-comparison("exclusiveMaximum", function(a, b) return a < b end, "is not less than")
-comparison("minimum", function(a, b) return a >= b end, "is less than")
-comparison("exclusiveMinimum", function(a, b) return a > b end, "is not more than")
-comparison("multipleOf", is_multiple, "is not a multiple of")
-
-strings["maxLength"] = function(_, _, limit, place)
-    return function(run, value)
-        return #value <= limit or length_of(value) <= limit
-            or fail(run, place, "maxLength", "is longer than " .. limit .. " characters")
-    end
-end
-
-strings["minLength"] = function(_, _, limit, place)
-    return function(run, value)
-        return #value >= limit and (#value >= limit * 4 or length_of(value) >= limit)
-            or fail(run, place, "minLength", "is shorter than " .. limit .. " characters")
-    end
-end
-
-local function compile_regex(text, place, keyword)
-    local matches, err = regex.compile(text)
-    if not matches then
-        refuse("bad regular expression at " .. place.uri .. "#" .. place.pointer .. "/" .. keyword .. ": " .. err)
-    end
-    return matches
-end
-
-strings["pattern"] = function(_, _, text, place)
-    local matches = compile_regex(text, place, "pattern")
-    return function(run, value)
-        return matches(value) or fail(run, place, "pattern", "does not match the pattern " .. text)
-    end
-end
-
-strings["format"] = function(compiler, _, name, place, groups)
-    local check = compiler.formats[name]
-    if not check or not compiler.asserts_formats and not groups["format-assertion"] then
-        return nil
-    end
-    return function(run, value)
-        return check(value) or fail(run, place, "format", "is no " .. name)
-    end
-end
-
-local function count_items(value)
-    return type(value) == "table" and #value or 0
-end
-
-arrays["maxItems"] = function(_, _, limit, place)
-    return function(run, value)
-        return count_items(value) <= limit or fail(run, place, "maxItems", "has more than " .. limit .. " items")
-    end
-end
-
-arrays["minItems"] = function(_, _, limit, place)
-    return function(run, value)
-        return count_items(value) >= limit or fail(run, place, "minItems", "has fewer than " .. limit .. " items")
-    end
-end
-
-arrays["uniqueItems"] = function(_, _, wanted, place)
-    if wanted ~= true then
-        return nil
-    end
-    return function(run, value)
-        local known = {}
-        for i = 1, count_items(value) do
-            local item = value[i]
-            local key = is_scalar(item) and item or { item }
-            if type(key) == "table" then
-                -- Texts of the value itself begin with another character.
-                key = "\0" .. canonical(item, run.tagged)
-            elseif type(key) == "string" then
-                key = "." .. key
-            end
-            if known[key] then
-                return fail(run, place, "uniqueItems", "has equal items")
-            end
-            known[key] = true
-        end
-        return true
-    end
-end
-
-local function count_properties(value)
-    local count = 0
-    for _ in pairs(value) do
-        count = count + 1
-    end
-    return count
-end
-
-objects["maxProperties"] = function(_, _, limit, place)
-    return function(run, value)
-        return count_properties(value) <= limit
-            or fail(run, place, "maxProperties", "has more than " .. limit .. " properties")
-    end
-end
-
-objects["minProperties"] = function(_, _, limit, place)
-    return function(run, value)
-        return count_properties(value) >= limit
-            or fail(run, place, "minProperties", "has fewer than " .. limit .. " properties")
-    end
-end
-
-objects["required"] = function(_, _, names, place)
-    local count = #names
-    return function(run, value)
-        local ok = true
-        for i = 1, count do
-            if value[names[i]] == nil then
-                ok = fail(run, place, "required", "has no property " .. names[i])
-                if not run.errors then
-                    return false
-                end
-            end
-        end
-        return ok
-    end
-end
-
-objects["dependentRequired"] = function(_, _, map, place)
-    return function(run, value)
-        local ok = true
-        for name, needed in pairs(map) do
-            if value[name] ~= nil then
-                for _, other in ipairs(needed) do
-                    if value[other] == nil then
-                        ok = fail(run, place, "dependentRequired", "has " .. name .. " but no property " .. other)
-                    end
-                end
-            end
-        end
-        return ok
-    end
-end
 
 -- ------------------------------------------------------------- arrays
 
@@ -700,7 +422,7 @@ end
 
 -- ------------------------------------------------------------- a schema
 
-local function assertions(compiler, schema, place, groups, table_of, out)
+local function add_assertions(compiler, schema, place, groups, table_of, out)
     for name, make in pairs(table_of) do
         local value = schema[name]
         if value ~= nil and (groups.validation or name == "format") then
@@ -741,11 +463,11 @@ end
 local function functions_of(compiler, schema, place, groups)
     local of = { any = {}, number = {}, string = {}, array = {}, object = {}, after_array = {}, after_object = {} }
     reference_functions(compiler, schema, place, of.any)
-    assertions(compiler, schema, place, groups, any, of.any)
-    assertions(compiler, schema, place, groups, numbers, of.number)
-    assertions(compiler, schema, place, groups, strings, of.string)
-    assertions(compiler, schema, place, groups, arrays, of.array)
-    assertions(compiler, schema, place, groups, objects, of.object)
+    add_assertions(compiler, schema, place, groups, assertions.any, of.any)
+    add_assertions(compiler, schema, place, groups, assertions.numbers, of.number)
+    add_assertions(compiler, schema, place, groups, assertions.strings, of.string)
+    add_assertions(compiler, schema, place, groups, assertions.arrays, of.array)
+    add_assertions(compiler, schema, place, groups, assertions.objects, of.object)
     if groups.applicator then
         in_place_functions(compiler, schema, place, of.any)
         item_functions(compiler, schema, place, of.array)
