@@ -19,7 +19,7 @@
 -- about it, and where the keyword is. Errors are sorted by their places.
 --
 -- All keywords of the draft are known, with $dynamicRef, unevaluatedProperties and the vocabularies of a
--- metaschema. `format` only tells, as the draft wants it; the option `formats` has it checked: date-time,
+-- metaschema, and `dependencies` of earlier ones. `format` only tells, as the draft wants it; the option `formats` has it checked: date-time,
 -- date, time, duration, email, idn-email, hostname, idn-hostname, ipv4, ipv6, uri, uri-reference, iri,
 -- iri-reference, uri-template, uuid, json-pointer, relative-json-pointer, regex. `contentEncoding` and
 -- its kin tell, too. Patterns are those of ECMA-262 with its flag u, and run within lua_regex_match_limit.

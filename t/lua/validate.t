@@ -211,6 +211,9 @@ cases 'objects', <<'CASES';
 {"additionalProperties":false,"properties":{"a":{}}}
 + {} ; {"a":1} ; [1]
 - {"b":1} ; {"a":1,"b":1}
+{"dependencies":{"a":["b"],"c":{"required":["d"]},"e":false,"f":[]}}
++ {} ; {"a":1,"b":1} ; {"c":1,"d":1} ; {"f":1} ; [1]
+- {"a":1} ; {"c":1} ; {"e":1}
 {"propertyNames":{"maxLength":2}}
 + {} ; {"ab":1} ; []
 - {"abc":1}
@@ -361,7 +364,8 @@ cases 'formats that are checked', <<'CASES', '{ formats = { even = function(text
 - "-a" ; "a-" ; "a_b" ; "a..b" ; "" ; "." ; "a." ; "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" ; "é"
 {"format":"idn-hostname"}
 + "실례.테스트" ; "example.com"
-- "-실례" ; "a b" ; ""
++ "l·l" ; "xn--4gbwdl.xn--wgbh1c" ; "क्\u200dष" ; "אב.com" ; "x。y" ; "カ・カ"
+- "-실례" ; "a b" ; "" ; "a·l" ; "xn--X" ; "〮한" ; "ab--한" ; "a\u200db" ; "אa" ; "1א" ; "a・b" ; "xn--a"
 {"format":"ipv4"}
 + "192.168.0.1" ; "255.255.255.255"
 - "127.0.0" ; "1.2.3.4.5" ; "256.1.1.1" ; "01.2.3.4" ; "1.2.3.4 " ; "1.2.3.a" ; "1..2.3"

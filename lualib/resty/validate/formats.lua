@@ -1,12 +1,14 @@
 -- The formats of JSON Schema, for resty.validate: each a function of a string that tells whether it is one.
 
+local idn = require "resty.validate.idn"
 local regex = require "resty.validate.regex"
 
 local byte = string.byte
 local find = string.find
 local gmatch = string.gmatch
 local gsub = string.gsub
-local lower = string.lower
+local is_hostname = idn.is_hostname
+local is_idn_hostname = idn.is_idn_hostname
 local match = string.match
 local re_find = ngx.re.find
 local sub = string.sub
@@ -107,40 +109,6 @@ end
 
 _M["ipv4"] = is_ipv4
 _M["ipv6"] = is_ipv6
-
--- RFC 1123, 2.1; of labels in Punycode only the form is looked at.
-local function is_hostname(text)
-    if text == "" or #text > 253 then
-        return false
-    end
-    for label in gmatch(text .. ".", "([^.]*)%.") do
-        if #label > 63 or not find(label, "^%w[%w-]*$") or sub(label, -1) == "-"
-            or sub(label, 3, 4) == "--" and lower(sub(label, 1, 4)) ~= "xn--" then
-            return false
-        end
-    end
-    return true
-end
-
--- Labels of letters, digits and marks of any script. The rules for single characters in RFC 5892 are not
--- checked.
-local function is_idn_hostname(text)
-    text = gsub(text, "\227\128\130", ".")
-    text = gsub(gsub(text, "\239\188\142", "."), "\239\189\161", ".")
-    if text == "" or #text > 253 * 4 then
-        return false
-    end
-    for label in gmatch(text .. ".", "([^.]*)%.") do
-        local is_ascii = not find(label, "[\128-\255]")
-        if is_ascii and not is_hostname(label)
-            or not re_find(label, [[\A[\p{L}\p{N}](?:[\p{L}\p{N}\p{M}\x{b7}\x{375}\x{5f3}\x{5f4}\x{30fb}\x{200c}\x{200d}-]*]]
-                                  .. [[[\p{L}\p{N}\p{M}\x{5f3}\x{5f4}\x{30fb}\x{200d}])?\z]], "jou")
-            or #label > 63 * 4 or not is_ascii and sub(label, 3, 4) == "--" then
-            return false
-        end
-    end
-    return true
-end
 
 _M["hostname"] = is_hostname
 _M["idn-hostname"] = is_idn_hostname

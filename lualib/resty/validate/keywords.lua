@@ -209,6 +209,25 @@ local function property_functions(compiler, schema, place, out)
     end
 end
 
+-- A keyword of earlier drafts, in which dependentRequired and dependentSchemas were one.
+local function dependency_functions(compiler, schema, place, out)
+    local required
+    for name, each in pairs(schema.dependencies or {}) do
+        if kind_of(each) == "array" or type(each) == "table" and next(each) == nil then
+            required = required or {}
+            required[name] = each
+        else
+            local node = compiler:node(each, below(place, "dependencies", name))
+            out[#out + 1] = function(run, value, _, seen)
+                return value[name] == nil or node(run, value, seen)
+            end
+        end
+    end
+    if required then
+        out[#out + 1] = assertions.objects.dependentRequired(compiler, schema, required, place)
+    end
+end
+
 -- ------------------------------------------------------------- schemas side by side
 
 local function branches(compiler, schema, keyword, place)
@@ -473,6 +492,7 @@ local function functions_of(compiler, schema, place, groups)
         item_functions(compiler, schema, place, of.array)
         contains_function(compiler, schema, place, of.array, groups.validation)
         property_functions(compiler, schema, place, of.object)
+        dependency_functions(compiler, schema, place, of.object)
     end
     if groups.unevaluated then
         if schema.unevaluatedItems ~= nil then

@@ -27,7 +27,7 @@ local ONE = {
     "unevaluatedItems", "unevaluatedProperties", "contentSchema",
 }
 local LIST = { "allOf", "anyOf", "oneOf", "prefixItems" }
-local MAP = { "$defs", "definitions", "properties", "patternProperties", "dependentSchemas" }
+local MAP = { "$defs", "definitions", "properties", "patternProperties", "dependentSchemas", "dependencies" }
 
 local ALL = {
     ["core"] = true, ["applicator"] = true, ["unevaluated"] = true, ["validation"] = true,
