@@ -607,13 +607,13 @@ end
 
 -- ------------------------------------------------------------- the module
 
-local common
+local common, prepared
 
 --- Sets what all sessions have that are not told otherwise. In init_by_lua.
 ---@param configuration? resty.session.options
 function _M.init(configuration)
     -- What is wrong shows here, not at the first request.
-    config_of.make(configuration)
+    prepared = config_of.make(configuration)
     common = configuration
 end
 
@@ -621,7 +621,13 @@ end
 ---@param configuration? resty.session.options
 ---@return resty.session
 function _M.new(configuration)
-    local config = config_of.make(common, configuration)
+    local config
+    if configuration then
+        config = config_of.make(common, configuration)
+    else
+        prepared = prepared or config_of.make(common)
+        config = prepared
+    end
     local self = setmetatable({
         config = config,
         cookies = cookies_of.of_request(),
