@@ -42,6 +42,7 @@ local upload = require "resty.upload"
 
 local C = ffi.C
 local find = string.find
+local getmetatable = getmetatable
 local io_open = io.open
 local lower = string.lower
 local match = string.match
@@ -146,13 +147,27 @@ local reader = {}
 local reader_mt = { __index = reader }
 
 function reader:fail(err)
+    self.over = true
     if self.fd then
         C.bl_close_fd(self.fd)
+        self.fd = nil
     end
     for _, path in pairs(self.paths) do
         unlink(path)
     end
     return nil, err
+end
+
+-- A light thread that is killed in the middle of a form leaves nothing behind either: what it had is
+-- cleaned up when the collector finds it.
+local function guard(self)
+    local proxy = newproxy(true)
+    getmetatable(proxy).__gc = function()
+        if not self.over then
+            self:fail()
+        end
+    end
+    self.guard = proxy
 end
 
 function reader:head(res)
@@ -255,12 +270,14 @@ local function read_form(limits)
     local self = setmetatable({
         settings = limits, post = {}, files = {}, paths = {}, fields = 0, count = 0, memory = 0,
     }, reader_mt)
+    guard(self)
     while true do
         local kind, res
         kind, res, err = form:read()
         if not kind then
             return self:fail(err)
         elseif kind == "eof" then
+            self.over = true
             return self.post, self.files
         end
         local ok

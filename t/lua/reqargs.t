@@ -79,6 +79,27 @@ location = /set {
     content_by_lua_block { show() }
 }
 location = /nowhere { content_by_lua_block { ngx.print(select(2, reqargs { tmp_dir = "/nonexistent" })) } }
+location = /killed {
+    content_by_lua_block {
+        local thread = ngx.thread.spawn(function() reqargs { tmp_dir = folder, timeout = 60000 } end)
+        local names
+        repeat
+            ngx.sleep(0.001)
+            names = io.popen("ls " .. folder):read "*a"
+        until names ~= ""
+        ngx.thread.kill(thread)
+        ngx.say("a file, killed")
+    }
+}
+location = /descriptors {
+    content_by_lua_block {
+        collectgarbage()
+        collectgarbage()
+        local list = io.popen("ls -l /proc/" .. ngx.worker.pid() .. "/fd | grep -c upload-")
+        ngx.print(list:read "*a")
+        list:close()
+    }
+}
 CONFIG
 $server->start;
 
@@ -169,5 +190,14 @@ my $client = $server->connect;
 $client->send("POST /t HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 1000\r\n\r\n--b\r\nContent-Disposition: form-data; name=a; filename=x\r\n\r\nsome of it");
 is $client->response->{body}, 'error: timeout', 'a client that stops sending';
 is left(), 0, 'nothing is left';
+
+# A light thread that is killed in the middle.
+$client = $server->connect;
+$client->send("POST /killed HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 9000\r\n\r\n--b\r\n"
+    . "Content-Disposition: form-data; name=a; filename=x\r\n\r\n" . 'some of it' x 800);
+is $client->response->{body}, "a file, killed\n", 'killed';
+$client->close;
+is $server->get('/descriptors')->{body}, "0\n", 'no descriptor is left';
+is left(), 0, 'and no file';
 ok $server->stop, 'no crash';
 done_testing();
