@@ -178,7 +178,7 @@ subtest 'a zone' => sub {
 
 subtest 'a peer that fails and recovers' => sub {
     soon_down('plain', '', 'all are up');
-    for my $mood (500, 'garbage') {
+    for my $mood (500, 'garbage', 444) {
         $server->get("/mood?port=$flaky&mood=$mood");
         soon_down('plain', $flaky, "$mood: down in all workers");
         is $server->get('/plain')->{body}, $good, "it is not asked ($_)" for 1 .. 4;
@@ -189,6 +189,7 @@ subtest 'a peer that fails and recovers' => sub {
     $server->wait_log(qr/peer 127\.0\.0\.1:$flaky of upstream plain is turned down after 2 failure/);
     $server->wait_log(qr/peer 127\.0\.0\.1:$flaky of upstream plain is turned up after 2 success/);
     $server->wait_log(qr/peer 127\.0\.0\.1:$flaky of upstream plain: failed to receive status line: no line/);
+    $server->wait_log(qr/peer 127\.0\.0\.1:$flaky of upstream plain: failed to receive status line: closed/);
     my %ports;
     wait_until(5, sub { $ports{ $server->get('/plain')->{body} } = 1; $ports{$flaky} });
     ok $ports{$flaky}, 'it is asked again';

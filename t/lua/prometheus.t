@@ -271,4 +271,30 @@ soon('http_requests_total{status="204"}', 42, 'nothing that was added is lost');
 
 $server->stop;
 
+# Made before the workers: they share what is in the dictionary, and nothing twice.
+$server = Bulan::Test::Server->new(
+    workers     => 2,
+    log_level   => 'notice',
+    http_config => <<'CONF',
+lua_shared_dict m 2m;
+init_by_lua_block {
+    prometheus = require("prometheus").init("m", { sync_interval = 1000 })
+    boots = prometheus:counter("boots_total", "Boots.")
+    sizes = prometheus:histogram("size_bytes", "Sizes.", nil, { 1 })
+    boots:inc(1)
+    boots:inc(1)
+    sizes:observe(1)
+}
+init_worker_by_lua_block {
+    prometheus:init_worker(0.05)
+    boots:inc(10)
+}
+CONF
+    config => 'location = /metrics { content_by_lua_block { prometheus:collect() } }',
+)->start;
+soon('boots_total', 22, 'counted before the workers, and in them');
+is value('size_bytes_count'), 1, 'a histogram, too';
+is value('nginx_metric_errors_total'), 0, 'no errors';
+$server->stop;
+
 done_testing;
