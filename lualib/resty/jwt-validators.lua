@@ -16,6 +16,7 @@ local error = error
 local find = ngx.re.find
 local format = string.format
 local http_time = ngx.http_time
+local huge = math.huge
 local ipairs = ipairs
 local pairs = pairs
 local pcall = pcall
@@ -61,7 +62,7 @@ local function fail(claim, text, ...)
 end
 
 local function number_of(value, claim)
-    if type(value) ~= "number" or value < 0 then
+    if type(value) ~= "number" or not (value >= 0 and value < huge) then
         fail(claim, "is malformed.  Expected to be a positive numeric value.")
     end
     return value
@@ -233,7 +234,7 @@ function _M._within(extra, claim, needed)
 end
 
 local function bad_time(value)
-    return value ~= nil and (type(value) ~= "number" or value ~= value)
+    return value ~= nil and (type(value) ~= "number" or not (value > -huge and value < huge))
 end
 
 -- What is wrong with the times of claims, as a message; nil.

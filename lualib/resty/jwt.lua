@@ -148,6 +148,16 @@ end
 -- Headers repeat: those of one issuer are the same for each of its tokens.
 local headers = lrucache.new(64)
 
+-- A table in it would be one for all tokens.
+local function is_flat(header)
+    for _, value in pairs(header) do
+        if type(value) == "table" then
+            return false
+        end
+    end
+    return true
+end
+
 local function header_of(text)
     local header = headers:get(text)
     if not header then
@@ -155,9 +165,10 @@ local function header_of(text)
         if type(header) ~= "table" then
             return nil
         end
-        if #text < 1024 then
-            headers:set(text, header)
+        if #text >= 1024 or not is_flat(header) then
+            return header
         end
+        headers:set(text, header)
     end
     return clone(header) -- the program's own
 end
@@ -219,6 +230,9 @@ local function check_signature(key, object, allowed)
     end
     local text = object.raw_header .. "." .. object.raw_payload
     local signature = decode_base64url(object.signature)
+    if signature and encode_base64url(signature) ~= object.signature then
+        signature = nil -- bits behind its end: the same signature must not have several texts
+    end
     for _, candidate in ipairs(candidates) do
         if signature and is_signed(candidate, alg, text, signature) then
             return true

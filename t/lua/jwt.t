@@ -87,6 +87,39 @@ failed to read the key
 verified
 OUT
 
+prints <<'LUA', <<'OUT', 'what everybody knows is no secret; a signature has one text; times without end; headers with tables';
+local rsa = pkey.new { bits = 2048 }
+for _, format in ipairs { "JWK", "DER" } do
+    local public = rsa:tostring("public", format)
+    print(reason(public, jwt:sign({ kty = "oct", k = b64(public) }, { header = { alg = "HS256" }, payload = {} })),
+        reason(public, jwt:sign(rsa, { header = { alg = "RS256" }, payload = {} })))
+end
+print(reason("0123456789", jwt:sign("0123456789", { header = { alg = "HS256" }, payload = {} })))
+print(pcall(jwt.sign, jwt, { kty = "oct", k = "" }, { header = { alg = "HS256" }, payload = {} }))
+print(#assert(jwt.jwks('{"keys":[{"kty":"RSA","n":NaN,"e":"AQAB"}]}')).entries)
+local function made(body) return jwt:sign("secret", { header = { alg = "HS256", x = { 1 } }, payload = body }) end
+local token = made "{}"
+local last, other = token:sub(-1), nil
+for c in ("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"):gmatch "." do
+    if c ~= last and b64d(token:match("[^.]+$"):sub(1, -2) .. c) == b64d(token:match "[^.]+$") then other = c end
+end
+print(reason("secret", token), reason("secret", token:sub(1, -2) .. other):match "^%w+ %w+")
+print(reason("secret", made '{"exp":1e400}'))
+print(reason("secret", made '{"nbf":1e400}'), select(2, jwt.check(made '{"exp":1e400}', { key = "secret" })))
+jwt:load_jwt(token).header.x[1] = "changed"
+print(jwt:load_jwt(token).header.x[1])
+LUA
+the key is not one for HS256 verified
+the key is not one for HS256 verified
+verified
+false an oct JWK needs "k"
+0
+verified signature mismatch
+'exp' claim is malformed.  Expected to be a positive numeric value.
+'nbf' claim is malformed.  Expected to be a positive numeric value. a time is not a number
+1
+OUT
+
 prints <<'LUA', <<'OUT', 'claims, as validators and as options';
 local now = ngx.time()
 local function made(payload) return jwt:sign("secret", { header = { typ = "JWT", alg = "HS256" }, payload = payload }) end

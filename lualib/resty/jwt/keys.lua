@@ -9,6 +9,7 @@ local pkey = require "resty.openssl.pkey"
 local x509 = require "resty.openssl.x509"
 
 local decode_base64url = require("ngx.base64").decode_base64url
+local byte = string.byte
 local find = string.find
 local getmetatable = getmetatable
 local ipairs = ipairs
@@ -17,6 +18,7 @@ local setmetatable = setmetatable
 local type = type
 
 local PSS = pkey.PADDINGS.RSA_PKCS1_PSS_PADDING
+local DER_SEQUENCE = 0x30
 local RAW = { ecdsa_use_raw = true }
 
 local _M = {}
@@ -54,10 +56,6 @@ local function fits(key, alg)
         and (not algorithm.bits or key:get_bits() == algorithm.bits)
 end
 
-local function looks_like_a_key(text)
-    return find(text, "-----BEGIN ", 1, true) ~= nil
-end
-
 local parsed = lrucache.new(64) -- text of a key or certificate -> pkey, or false: it is none
 
 local function parse_text(text)
@@ -80,16 +78,25 @@ local function key_of_text(text)
     return key
 end
 
+-- Whether a text is a key of another kind than a secret: PEM, DER or JWK. Who takes a public key as a
+-- secret signs with what everybody knows.
+local function is_key(text)
+    return find(text, "-----BEGIN ", 1, true) ~= nil
+        or find(text, "^%s*{") ~= nil and type(cjson.decode(text)) == "table"
+        or byte(text) == DER_SEQUENCE and key_of_text(text) ~= false
+end
+
 -- A JWK as the key itself: a secret, or a pkey; nil and a message.
 local function key_of_jwk(jwk)
     if jwk.kty == "oct" then
         local secret = type(jwk.k) == "string" and decode_base64url(jwk.k)
-        if not secret then
+        if not secret or secret == "" then
             return nil, 'an oct JWK needs "k"'
         end
         return secret
     end
-    return key_of_text(cjson.encode(jwk)) or nil, "not a JWK that could be read"
+    local text = cjson.encode(jwk)
+    return text and key_of_text(text) or nil, "not a JWK that could be read"
 end
 
 -- The secret or the pkey that a value stands for, for an algorithm; nil and a message.
@@ -107,7 +114,7 @@ local function key_for(value, alg)
         return value
     end
     if is_secret then
-        if type(value) ~= "string" or value == "" or looks_like_a_key(value) then
+        if type(value) ~= "string" or value == "" or is_key(value) then
             return nil, "the key is not one for " .. alg
         end
         return value
