@@ -97,6 +97,8 @@ local rows = {
     { ANY, "ngx.update_time(), ngx.time() > 1e9, ngx.now() > 1e9", "nil true true" },
     { ANY, "ngx.cookie_time(0), ngx.http_time(0)",
         "Thu, 01%-Jan%-70 00:00:00 GMT Thu, 01 Jan 1970 00:00:00 GMT" },
+    { ANY, "ngx.http_time(1/0), ngx.http_time(-1/0), ngx.http_time(9007199254740991), ngx.cookie_time(1e300)",
+        "Fri, 31 Dec 9999 23:59:59 GMT Sat, 01 Jan 0000 00:00:00 GMT Fri, 31 Dec 9999 23:59:59 GMT Fri, 31%-Dec%-9999 23:59:59 GMT" },
     { ANY, "ngx.parse_http_time('Thu, 01 Jan 1970 00:00:09 GMT')", "9" },
 
     -- regular expressions

@@ -54,3 +54,38 @@ $gone->close;
 ok Bulan::Test::Process::wait_until(5, sub { $server->get('/count')->{body} eq "0\n" }), 'it is gone';
 is $server->get('/post')->{body}, "1\n", 'the unit stays';
 is $server->get('/wait')->{body}, "true\n", 'for the next one';
+
+
+
+=== TEST 3: numbers that are none, and too many units
+--- config
+location / {
+    content_by_lua_block {
+        local sem = require("ngx.semaphore").new()
+        local function posted(n)
+            local ok, err = pcall(sem.post, sem, n)
+            ngx.say(ok, " ", err == true or err:match("[%a ]+$"), " ", sem:count())
+        end
+        posted(1 / 0)
+        posted(0 / 0)
+        posted(1e15)
+        posted(1)
+        sem = require("ngx.semaphore").new()
+        for _, seconds in ipairs { 1 / 0, 1e300, 1e12 } do
+            local t = ngx.thread.spawn(function() return sem:wait(seconds) end)
+            ngx.sleep(0)
+            sem:post()
+            ngx.say(select(2, ngx.thread.wait(t)))
+        end
+    }
+}
+--- request
+GET /
+--- response_body
+false too many units 0
+false no positive number 0
+true true 1e+15
+false too many units 1e+15
+true
+true
+true

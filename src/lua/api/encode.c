@@ -217,14 +217,20 @@ void bl_lua_utc_time(char *to)
     memcpy(to, text, 19);
 }
 
+/* What no time_t holds is the end of time; dates stop before that. */
+static time_t to_time(double t)
+{
+    return t >= 1e15 ? (time_t)1e15 : t > -1e15 ? (time_t)t : (time_t)-1e15;
+}
+
 size_t bl_lua_http_time(char *to, double t)
 {
-    return (size_t)(bl_time_http(to, (time_t)t) - to);
+    return (size_t)(bl_time_http(to, to_time(t)) - to);
 }
 
 size_t bl_lua_cookie_time(char *to, double t)
 {
-    return (size_t)(bl_time_cookie(to, (time_t)t) - to);
+    return (size_t)(bl_time_cookie(to, to_time(t)) - to);
 }
 
 double bl_lua_parse_http_time(const char *s, size_t len)

@@ -2,6 +2,11 @@
 #include "lua/task.h"
 #include "lua/vm.h"
 
+/* Units that one may hold: a Lua number counts them. */
+#define MOST 1000000000000000
+/* Seconds from which on a timeout is none. */
+#define FOREVER 1e12
+
 typedef struct semaphore {
     int64_t count;
     bl_link waiting; /* bl_task.link */
@@ -18,7 +23,7 @@ static int l_new(lua_State *L)
 {
     lua_Number n = luaL_optnumber(L, 1, 0);
 
-    if (!(n >= 0 && n <= 1e15))
+    if (!(n >= 0 && n <= MOST))
         return luaL_error(L, "no negative number");
     semaphore *s = lua_newuserdata(L, sizeof *s);
     s->count = (int64_t)n;
@@ -60,6 +65,8 @@ static int l_post(lua_State *L)
 
     if (!(n >= 1))
         return luaL_error(L, "no positive number");
+    if (n > MOST || s->count > MOST - (int64_t)n)
+        return luaL_error(L, "too many units");
     s->count += (int64_t)n;
     serve(s, bl_wait_end);
     lua_pushboolean(L, true);
@@ -99,6 +106,8 @@ static int l_wait(lua_State *L)
     task->own.object = s;
     task->own.cancel = cancelled;
     task->own.expire = timed_out;
+    if (!(seconds >= 0 && seconds < FOREVER))
+        seconds = -1;
     return bl_wait_begin(&task->own, L, seconds < 0 ? -1 : (int64_t)(seconds * 1000 + 0.5));
 }
 
