@@ -172,3 +172,26 @@ GET /
 --- response_body
 nilpending subrequests
 soon late
+
+
+
+=== TEST 8: a value of a field can't become another field
+--- http_config
+server {
+    listen 127.0.0.1:$TEST_NGINX_RAND_PORT_1;
+    location / { return 200 "$http_x_user,$http_x_admin,$http_x_list"; }
+}
+--- config
+    location = /pass { internal; proxy_pass http://127.0.0.1:$TEST_NGINX_RAND_PORT_1; }
+    location / {
+        content_by_lua_block {
+            local res = ngx.location.capture("/pass", { headers = {
+                ["X-User"] = "a\r\nX-Admin: yes", ["X-List"] = { "b\r\nX-Admin: yes", 7 }, ["X\r\nX-Admin"] = "yes",
+            } })
+            ngx.say(res.status, " ", res.body)
+        }
+    }
+--- request
+GET /
+--- response_body
+200 a%0D%0AX-Admin: yes,,b%0D%0AX-Admin: yes, 7

@@ -245,24 +245,30 @@ static void set_vars(lua_State *L, bl_request *sub, int table)
     }
 }
 
+/* The value on top, which goes. */
+static void add_header(lua_State *L, bl_request *sub, bl_str name)
+{
+    lua_pushvalue(L, -1); /* a number becomes text */
+    bl_str value = bl_lua_safe_field(sub->pool, string_at(L, -1, sub->pool), false);
+    bl_headers_add(&sub->in, sub->pool, name, value);
+    lua_pop(L, 2);
+}
+
 static void set_headers(lua_State *L, bl_request *sub, int table)
 {
     lua_pushnil(L);
     while (lua_next(L, table)) {
         if (lua_type(L, -2) != LUA_TSTRING)
             luaL_error(L, "attempt to use a non-string key in the \"headers\" option table");
-        bl_str name = string_at(L, -2, sub->pool);
+        bl_str name = bl_lua_safe_field(sub->pool, string_at(L, -2, sub->pool), true);
         bl_headers_remove(&sub->in, name);
-        if (lua_istable(L, -1)) {
-            for (int i = 1, n = (int)lua_objlen(L, -1); i <= n; i++) {
-                lua_rawgeti(L, -1, i);
-                bl_headers_add(&sub->in, sub->pool, name, string_at(L, -1, sub->pool));
-                lua_pop(L, 1);
-            }
-        } else {
-            lua_pushvalue(L, -1);
-            bl_headers_add(&sub->in, sub->pool, name, string_at(L, -1, sub->pool));
-            lua_pop(L, 1);
+        if (!lua_istable(L, -1)) {
+            add_header(L, sub, name);
+            continue;
+        }
+        for (int i = 1, n = (int)lua_objlen(L, -1); i <= n; i++) {
+            lua_rawgeti(L, -1, i);
+            add_header(L, sub, name);
         }
         lua_pop(L, 1);
     }
