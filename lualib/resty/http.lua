@@ -57,6 +57,8 @@ local upper = string.upper
 
 -- What the status line and the header fields of an answer may take together, in bytes.
 local MAX_HEAD = 65536
+-- 100 Continue, 103 Early Hints and their like before one answer.
+local MAX_INTERIM = 32
 
 local CHUNK = 65536
 
@@ -283,6 +285,10 @@ local function add_field(lines, name, value)
     return is_clean(value) and is_clean(name) and not find(name, "[%s:]")
 end
 
+local FRAMING = {
+    length = { ["content-length"] = true }, both = { ["content-length"] = true, ["transfer-encoding"] = true },
+}
+
 local function body_length(body)
     if type(body) ~= "table" then
         return #body
@@ -303,18 +309,31 @@ local function given_fields(headers)
     return given
 end
 
+-- Given fields that contradict the body: a length beside chunks, or of something else; chunks that are none.
+-- Who passes on what a client sent has them; the server would take the rest of a body for a request, or the
+-- next request for the rest of a body.
+local function wrong_framing(request, given)
+    local body, length = request.body, given["content-length"]
+    if type(body) == "function" then
+        return given["transfer-encoding"] and length and FRAMING.length or nil
+    elseif given["transfer-encoding"] then
+        return FRAMING.both
+    end
+    return length and tonumber(length) ~= body_length(body or "") and FRAMING.length or nil
+end
+
 -- Adds what frames the body. Returns how to send it: {chunked, length}; nil and an error.
-local function add_framing(lines, request, given)
+local function add_framing(lines, request, given, wrong)
     local body = request.body
     if body == nil then
         local method = request.method
-        if not given["content-length"] and (method == "POST" or method == "PUT" or method == "PATCH") then
+        if (not given["content-length"] or wrong) and (method == "POST" or method == "PUT" or method == "PATCH") then
             lines[#lines + 1] = "Content-Length: 0\r\n"
         end
         return {}
     end
     if type(body) ~= "function" then
-        if not given["content-length"] and not given["transfer-encoding"] then
+        if not given["content-length"] or wrong then
             lines[#lines + 1] = "Content-Length: " .. body_length(body) .. "\r\n"
         end
         return {}
@@ -338,6 +357,9 @@ local function request_target(self, request)
     end
     if query and query ~= "" then
         path = path .. (byte(query) == 63 and "" or "?") .. query
+    end
+    if find(path, " ", 1, true) then
+        path = gsub(path, " ", "%%20") -- a space would end it
     end
     return self.target .. path
 end
@@ -363,12 +385,13 @@ local function build_head(self, request, given)
     end
     local lines = { format("%s %s HTTP/%.1f\r\n", method, target, request.version) }
     add_defaults(self, lines, given)
+    local wrong = wrong_framing(request, given)
     for name, value in pairs(request.headers or {}) do
-        if not add_field(lines, name, value) then
+        if not (wrong and wrong[lower(name)]) and not add_field(lines, name, value) then
             return nil, "invalid header field"
         end
     end
-    local framing, err = add_framing(lines, request, given)
+    local framing, err = add_framing(lines, request, given, wrong)
     if not framing then
         return nil, err
     end
@@ -475,7 +498,11 @@ local function parse_fields(head, at)
     local headers = http_headers.new()
     local add = http_headers.add
     while at <= #head do
-        local stop = find(head, "\r\n", at, true) or #head + 1
+        local stop, lf = find(head, "\r", at, true), find(head, "\n", at, true)
+        if lf ~= (stop and stop + 1) then
+            return nil, "invalid header line" -- one without the other
+        end
+        stop = stop or #head + 1
         local colon = find(head, ":", at, true) or stop
         local name = sub(head, at, colon - 1)
         if colon >= stop or not is_name(name) then
@@ -502,11 +529,14 @@ local function read_head(sock)
     elseif #head >= MAX_HEAD then
         return nil, "response header too large"
     end
+    if find(head, "\0", 1, true) then
+        return nil, "invalid header line"
+    end
     if find(head, "\n ", 1, true) or find(head, "\n\t", 1, true) then
         head = gsub(head, "\r\n[ \t]+", " ")
     end
     local version, status, reason, at = match(head, "^HTTP/(1%.%d) (%d%d%d) ?([^\r\n]*)()")
-    if not version then
+    if not version or at <= #head and sub(head, at, at + 1) ~= "\r\n" then
         return nil, "invalid status line"
     end
     local headers
@@ -543,6 +573,13 @@ local function is_without_body(method, status)
     return method == "HEAD" or status < 200 or status == 204 or status == 304
 end
 
+-- Whether chunks are the last coding, and the only such one: otherwise they end nothing.
+local function ends_chunked(codings)
+    codings = "," .. lower(gsub(type(codings) == "table" and concat(codings, ",") or codings, "%s", ""))
+    local at = find(codings, ",chunked", 1, true)
+    return at ~= nil and at + 7 == #codings
+end
+
 -- Decides how the body ends (RFC 9112, 6.3). Sets has_body and body_reader.
 local function frame_body(self, res, method)
     local function on_end()
@@ -561,8 +598,10 @@ local function frame_body(self, res, method)
     end
     if headers["Transfer-Encoding"] then
         -- With a length beside it, somebody may be lying: that connection is not used again.
-        self.keepalive = self.keepalive and not length
-        if has_token(headers["Transfer-Encoding"], "chunked") then
+        -- Nor is one of HTTP/1.0, which has no chunks.
+        self.keepalive = self.keepalive and not length and res.version >= 1.1
+        headers["Content-Length"] = nil
+        if ends_chunked(headers["Transfer-Encoding"]) then
             res.trailers = {}
             res.body_reader = http_body.chunked(sock, on_end, res.trailers)
             return true
@@ -602,7 +641,7 @@ end
 
 -- The first head that is an answer. After 100 Continue, what is left of the request is sent.
 local function read_final_head(self, request)
-    while true do
+    for _ = 1, MAX_INTERIM do
         local head, err = read_head(self.sock)
         if not head then
             return nil, err
@@ -619,6 +658,7 @@ local function read_final_head(self, request)
             request.rest = nil
         end
     end
+    return nil, "too many interim responses"
 end
 
 local function read_response(self, request)

@@ -15,6 +15,8 @@ local type = type
 local _M = { _VERSION = "0.17" }
 
 local MAX_TRAILERS = 128
+-- Of the line before a chunk, with its extensions, and of a trailer.
+local MAX_LINE = 16384
 -- 13 hexadecimal digits are below 2^53, what a number can count exactly.
 local MAX_DIGITS = 13
 
@@ -50,7 +52,8 @@ function _M.of_length(sock, length, on_end, default_max)
     end
 end
 
---- A reader of a body that ends with the connection.
+--- A reader of a body that ends with the connection. It gives what is there, without waiting for `max`
+--- bytes: streams of events end never. With `default_max`, pieces are as long as they may be.
 ---@param sock table
 ---@param default_max? integer
 ---@return fun(max?: integer): string?, string?
@@ -61,7 +64,13 @@ function _M.until_closed(sock, default_max)
             return nil
         end
         max = max or default_max
-        local data, err, partial = sock:receive(max or "*a")
+        local data, err, partial
+        if max and not default_max then
+            data, err = sock:receiveany(max)
+            partial = ""
+        else
+            data, err, partial = sock:receive(max or "*a")
+        end
         over = not max or not data
         if not data then
             if err ~= "closed" then
@@ -73,13 +82,22 @@ function _M.until_closed(sock, default_max)
     end
 end
 
+-- A line without its end, CRLF, of at most MAX_LINE bytes.
+local function read_line(sock)
+    local line, err = sock:receiveuntil("\r\n")(MAX_LINE)
+    if line and #line >= MAX_LINE then
+        return nil, "line too long"
+    end
+    return line, err
+end
+
 local function read_size(sock)
-    local line, err = sock:receive()
+    local line, err = read_line(sock)
     if not line then
         return nil, err
     end
     local digits, rest = match(line, "^0*(%x*)[ \t]*(.*)$")
-    if not find(line, "^%x") or #digits > MAX_DIGITS or not (rest == "" or find(rest, "^;")) then
+    if not find(line, "^%x") or find(line, "[%z\r\n]") or #digits > MAX_DIGITS or not (rest == "" or find(rest, "^;")) then
         return nil, "unable to read chunksize"
     end
     return digits == "" and 0 or tonumber(digits, 16)
@@ -88,14 +106,14 @@ end
 -- The fields behind the last chunk, and the empty line that ends them.
 local function read_trailers(sock, trailers)
     for _ = 1, MAX_TRAILERS do
-        local line, err = sock:receive()
+        local line, err = read_line(sock)
         if not line then
             return nil, err
         elseif line == "" then
             return true
         end
         local name, value = match(line, "^([^:%s]+):[ \t]*(.-)[ \t]*$")
-        if not name then
+        if not name or find(line, "[%z\r\n]") then
             return nil, "invalid trailer"
         end
         trailers[#trailers + 1] = { name, value }

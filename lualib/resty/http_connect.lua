@@ -118,6 +118,9 @@ local function make_place(opts)
         return nil, "scheme must be http or https"
     end
     local is_unix = find(host, "^unix:") ~= nil
+    if not is_unix and find(host, "[%c%s]") then
+        return nil, "invalid host"
+    end
     return {
         scheme = scheme,
         host = host,

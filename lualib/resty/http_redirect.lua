@@ -56,7 +56,7 @@ local function resolve(base, reference)
     end
     local path, query = match(reference, "^([^?]*)(.*)$")
     if sub(path, 1, 1) ~= "/" then
-        path = match(base.path, "^(.*/)") .. path
+        path = (match(base.path, "^(.*/)") or "/") .. path
     end
     return origin .. without_dots(path) .. query
 end
@@ -110,7 +110,8 @@ function _M.follow(all, res)
     end
     if scheme ~= all.scheme or full(authority) ~= full(base.authority) then
         next.headers = filtered(next.headers, SECRETS)
-        next.ssl_server_name, next.pool = nil, nil
+        next.ssl_server_name, next.pool, next.ssl_reused_session = nil, nil, nil
+        next.ssl_client_cert, next.ssl_client_priv_key = nil, nil
     end
     return uri, next
 end

@@ -26,10 +26,12 @@
 
 local http = require "resty.http"
 
+local byte = string.byte
 local concat = table.concat
 local error = error
 local find = string.find
 local gmatch = string.gmatch
+local lower = string.lower
 local match = string.match
 local ngx = ngx
 local pairs = pairs
@@ -41,6 +43,7 @@ local type = type
 
 -- What a line, and what the data of an event may take, in bytes.
 local MAX_EVENT = 1048576
+local LF, CR = 10, 13
 
 local _M = { _VERSION = "1.0" }
 
@@ -162,13 +165,15 @@ local parser_mt = { __index = parser }
 --- A parser of streams, for bytes from anywhere.
 ---@return resty.sse.parser
 function _M.parser()
-    return setmetatable({ rest = "", data = {}, size = 0, id = "", fresh = true }, parser_mt)
+    return setmetatable({
+        line = {}, line_size = 0, data = {}, size = 0, id = "", fresh = true, half = false,
+    }, parser_mt)
 end
 
 local function take_field(self, name, value)
     if name == "data" then
         self.data[#self.data + 1] = value
-        self.size = self.size + #value
+        self.size = self.size + #value + 1
     elseif name == "event" then
         self.type = value
     elseif name == "id" then
@@ -200,32 +205,53 @@ local function take_line(self, line)
     end
 end
 
+-- A line from the pieces of it that have come, and its last one.
+local function whole_line(self, last)
+    local line = last
+    if self.line[1] then
+        self.line[#self.line + 1] = last
+        line = concat(self.line)
+        self.line, self.line_size = {}, 0
+    end
+    if self.fresh then
+        self.fresh = false
+        if sub(line, 1, 3) == "\239\187\191" then
+            line = sub(line, 4)
+        end
+    end
+    return line
+end
+
 --- Takes bytes, and gives the events that are complete.
 ---@param bytes string
 ---@return resty.sse.event[]? events
 ---@return string? err "event too long"
 function parser:feed(bytes)
-    local text, events, at = self.rest .. bytes, {}, 1
-    if self.fresh and #text >= 3 then
-        self.fresh = false
-        if sub(text, 1, 3) == "\239\187\191" then
-            at = 4
-        end
+    local events, at = {}, 1
+    if self.half and bytes ~= "" then
+        at = byte(bytes) == LF and 2 or 1 -- the second half of CRLF
+        self.half = false
     end
     while true do
-        local stop = find(text, "[\r\n]", at)
-        -- A CR at the very end may be half of CRLF.
-        if not stop or stop == #text and sub(text, stop, stop) == "\r" then
+        local stop = find(bytes, "[\r\n]", at)
+        if not stop then
             break
         end
-        local event = take_line(self, sub(text, at, stop - 1))
+        local event = take_line(self, whole_line(self, sub(bytes, at, stop - 1)))
         if event then
             events[#events + 1] = event
         end
-        at = stop + (sub(text, stop, stop + 1) == "\r\n" and 2 or 1)
+        at = stop + 1
+        if byte(bytes, stop) == CR then
+            self.half = stop == #bytes
+            at = byte(bytes, at) == LF and at + 1 or at
+        end
     end
-    self.rest = sub(text, at)
-    if #self.rest + self.size > MAX_EVENT then
+    if at <= #bytes then
+        local rest = sub(bytes, at)
+        self.line[#self.line + 1], self.line_size = rest, self.line_size + #rest
+    end
+    if self.line_size + self.size > MAX_EVENT then
         return nil, "event too long"
     end
     return events
@@ -237,6 +263,10 @@ end
 ---@field retry? integer milliseconds that the server asks to wait before coming back
 local source = {}
 local source_mt = { __index = source }
+
+local function is_stream(content_type)
+    return type(content_type) == "string" and find(lower(content_type), "^text/event%-stream") ~= nil
+end
 
 ---@class resty.sse.connect_options
 ---@field headers? table<string, string>
@@ -271,8 +301,7 @@ function _M.connect(uri, options)
     local path = parts[4] .. (parts[5] and parts[5] ~= "" and "?" .. parts[5] or "")
     local response
     response, err = client:request { path = path, headers = headers }
-    if response and (response.status ~= 200
-            or not find(response.headers["Content-Type"] or "", "^text/event%-stream")) then
+    if response and (response.status ~= 200 or not is_stream(response.headers["Content-Type"])) then
         response, err = nil, "not a stream of events: status " .. response.status
     end
     if not response then

@@ -27,6 +27,27 @@ my @lies = (
     "HTTP/1.1 103 Early\r\nLink: x\r\n\r\n"
         . "${ok}Transfer-Encoding: chunked\r\n\r\n0002;x=y\r\nok\r\n0\r\nX-Trailer: behind\r\n\r\n",
 );
+# Framing that another reader of the same bytes would understand otherwise, and answers without end.
+my @smuggled = (
+    "HTTP/1.1 200 OK\nXContent-Length: 2\r\n\r\nab",
+    "${ok}X: y\nContent-Length: 2\r\n\r\nab",
+    "${ok}X: y\rContent-Length: 2\r\n\r\nab",
+    "${ok}X: y\0\r\nContent-Length: 2\r\n\r\nab",
+    "${ok}Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+    "${ok}Transfer-Encoding: chunked, gzip\r\n\r\nas it is",
+    "${ok}Transfer-Encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    "${ok}Transfer-Encoding: chunked\r\n\r\n2;" . 'x' x 100_000 . "\r\nok\r\n0\r\n\r\n",
+    "${ok}Transfer-Encoding: chunked\r\n\r\n2\nok\r\n0\r\n\r\n",
+    "${ok}Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Trailer: " . 'x' x 100_000 . "\r\n\r\n",
+    "HTTP/1.1 100 Continue\r\n\r\n" x 1000 . "${ok}Content-Length: 2\r\n\r\nab",
+);
+my $smuggler = Bulan::Test::Backend->tcp(sub {
+    my ($connection, $number) = @_;
+    $connection->take(qr/\r\n\r\n/, time + 5);
+    $connection->send($smuggled[$number - 1]);
+});
+$ENV{TEST_NGINX_SMUGGLER} = $smuggler->port;
+
 my $liar = Bulan::Test::Backend->tcp(sub {
     my ($connection, $number) = @_;
     $connection->take(qr/\r\n\r\n/, time + 5);
@@ -462,6 +483,75 @@ GET /t
 14 nil timeout nil
 --- error_log
 lua tcp socket read timed out
+
+
+
+=== TEST 14: answers that two readers would understand in two ways
+--- config
+location /t {
+    content_by_lua_block {
+        local httpc = require("resty.http").new()
+        httpc:set_timeouts(1000, 1000, 2000)
+        for i = 1, 11 do
+            local res, err = httpc:request_uri("http://127.0.0.1:$TEST_NGINX_SMUGGLER/")
+            ngx.say(i, " ", res and res.body, " ", err, " ", res and res.headers["Content-Length"])
+        end
+    }
+}
+--- request
+GET /t
+--- response_body
+1 nil invalid status line nil
+2 nil invalid header line nil
+3 nil invalid header line nil
+4 nil invalid header line nil
+5 abc nil nil
+6 as it is nil nil
+7 ok nil nil
+8 nil line too long nil
+9 nil unable to read chunksize nil
+10 nil line too long nil
+11 nil too many interim responses nil
+
+
+
+=== TEST 15: fields that contradict the body are not sent; a space in a path is no end of it
+--- config
+location /t {
+    content_by_lua_block {
+        local function ask(method, headers, body)
+            local res, err = require("resty.http").new():request_uri("http://127.0.0.1:" .. ngx.var.server_port, {
+                path = "/echo/a b", method = method, headers = headers, body = body,
+            })
+            ngx.say(res and res.body or err)
+        end
+        ask("POST", { ["Content-Length"] = 2 }, "abcd")
+        ask("POST", { ["content-length"] = "4" }, "abcd")
+        ask("POST", { ["Transfer-Encoding"] = "chunked", ["Content-Length"] = 3 }, "0\r\n\r\nGET /echo/smuggled HTTP/1.1\r\nHost: x\r\n\r\n")
+        ask("POST", { ["Transfer-Encoding"] = "chunked" })
+        ask("GET", { ["Content-Length"] = 5 })
+        local pieces = { "x", "yz" }
+        ask("POST", { ["Transfer-Encoding"] = "chunked", ["Content-Length"] = 100 }, function() return table.remove(pieces) end)
+        ngx.say(require("resty.http").new():connect { scheme = "https", host = "a\r\nX: y", proxy_opts = { https_proxy = "http://127.0.0.1:1/" } })
+    }
+}
+location /echo/ {
+    content_by_lua_block {
+        ngx.req.read_body()
+        local h = ngx.req.get_headers()
+        ngx.print(ngx.var.request_uri, " ", #(ngx.req.get_body_data() or ""), " ", h["transfer-encoding"], " ", h["content-length"])
+    }
+}
+--- request
+GET /t
+--- response_body
+/echo/a%20b 4 nil 4
+/echo/a%20b 4 nil 4
+/echo/a%20b 45 nil 45
+/echo/a%20b 0 nil 0
+/echo/a%20b 0 nil nil
+/echo/a%20b 3 chunked nil
+nilinvalid host
 
 
 

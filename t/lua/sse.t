@@ -83,6 +83,22 @@ location / {
         local events, err
         repeat events, err = p:feed("data: " .. ("y"):rep(1000) .. "\n") until not events
         ngx.say(err)
+        p = sse.parser()
+        local n = 0
+        repeat
+            events, err = p:feed(("data\n"):rep(1000))
+            n = n + 1
+        until not events or n > 2000
+        ngx.say(err)
+        ngx.say(#sse.parser():feed("data: a\r\r"), " ", #sse.parser():feed("data: a\r\n\r"))
+        p = sse.parser()
+        p:feed("data: a\r")
+        ngx.say(#p:feed("\n"), " ", #p:feed("\n"))
+        -- A long line in small pieces takes no longer than its length.
+        p = sse.parser()
+        local begun = os.clock()
+        for _ = 1, 1000000 do assert(p:feed("x")) end
+        ngx.say(os.clock() - begun < 30)
     }
 }
 --- request
@@ -92,6 +108,10 @@ message()=a|b; e(1)=; message(1)= two; message(1)=z; message()=last 77
 true
 nilevent too long
 event too long
+event too long
+1 1
+0 1
+true
 
 
 
@@ -129,3 +149,36 @@ nilnot a stream of events: status 404
 nil
 --- error_log
 Connection refused
+
+
+
+=== TEST 5: a stream that only the end of the connection ends; fields that are there twice
+--- config
+location = /open {
+    content_by_lua_block {
+        local sock = assert(ngx.req.socket(true))
+        sock:send("HTTP/1.1 200 OK\r\nContent-Type: Text/Event-Stream\r\n\r\ndata: at once\n\n")
+        sock:receive("*l")
+    }
+}
+location = /twice {
+    content_by_lua_block {
+        local sock = assert(ngx.req.socket(true))
+        sock:send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Type: text/html\r\n\r\n")
+    }
+}
+location = / {
+    content_by_lua_block {
+        local sse = require "resty.sse"
+        local base = "http://127.0.0.1:" .. ngx.var.server_port
+        local events = assert(sse.connect(base .. "/open", { timeout = 5000 }))
+        ngx.say(events:next().data)
+        events:close()
+        ngx.say(sse.connect(base .. "/twice"))
+    }
+}
+--- request
+GET /
+--- response_body
+at once
+nilnot a stream of events: status 200
