@@ -30,14 +30,14 @@ local mt = { __index = methods }
 
 --- Adds bytes.
 ---@param s string
----@param len? integer only so many bytes of `s`
+---@param len? integer only so many bytes of `s`; no more than it has, no less than 0
 ---@return boolean? ok
 function methods.update(self, s, len)
     if type(s) ~= "string" then
         s = tostring(s)
     end
-    if not len or len > #s then
-        len = #s
+    if not len or not (len >= 0 and len <= #s) then
+        len = len and len < 0 and 0 or #s
     end
     local ctx = self._ctx
     return ctx and C.bl_EVP_DigestUpdate(ctx, s, len) == 1 or nil

@@ -41,16 +41,21 @@ location /t {
         ngx.say(md5:final(), " ", md5:update("x"))
         ngx.say(md5:reset(), " ", md5:update(12), " ", to_hex(md5:final()))
         ngx.say(to_hex(ngx.md5_bin("12")))
+        for _, len in ipairs { 2, 1e9, 0, -1 } do
+            md5:reset()
+            ngx.print(md5:update("12345", len), " ", to_hex(md5:final()) == to_hex(ngx.md5_bin(("12345"):sub(1, math.max(len, 0)))), "; ")
+        end
     }
 }
 --- request
 GET /t
---- response_body
+--- response_body chop
 true
 d41d8cd98f00b204e9800998ecf8427e
 nil nil
 true true c20ad4d76fe97759aa27a0c99bff6710
 c20ad4d76fe97759aa27a0c99bff6710
+true true; true true; true true; true true; 
 
 
 

@@ -109,6 +109,7 @@ print(hex(secret):sub(1, 32), hex(tag))
 print(c:decrypt(key, iv, secret, false, aad, tag) == text)
 print(c:decrypt(key, iv, secret, false, aad, ("x"):rep(16)))
 print(c:decrypt(key, iv, secret, false, "other", tag))
+print(c:decrypt(key, iv, secret, false, aad, tag:sub(1, 1)))
 print(c:decrypt(key, iv, secret, false, aad))
 print(c:decrypt(key, iv, secret .. "x", false, aad, tag))
 c = cipher.new("chacha20-poly1305")
@@ -121,6 +122,7 @@ LUA
 true
 nil cipher:final: failed
 nil cipher:final: failed
+nil cipher:decrypt: a tag of a wrong length
 nil cipher:decrypt: an AEAD cipher needs the tag
 nil cipher:final: failed
 d31a8d34648e60db7b86afbc53ef7ec2 1ae10b594f09e26a7e902ecbd0600691

@@ -83,6 +83,39 @@ GET /t
 
 
 
+=== TEST 3: a last fragment with nothing in it
+--- config
+location /fragments {
+    content_by_lua_block {
+        local wb = assert(require("resty.websocket.server"):new { permessage_deflate = { context_takeover = true, window_bits = 8 } })
+        for i = 1, 3 do
+            assert(wb:send_frame(false, 1, ("text "):rep(50)))
+            assert(wb:send_frame(true, 0, ""))
+        end
+        wb:recv_frame()
+    }
+}
+location /t {
+    content_by_lua_block {
+        local wb = require("resty.websocket.client"):new { permessage_deflate = { context_takeover = true } }
+        assert(wb:connect("ws://127.0.0.1:" .. ngx.var.server_port .. "/fragments"))
+        for i = 1, 3 do
+            local data, typ, err = wb:recv_frame()
+            local rest, more, fin = wb:recv_frame()
+            ngx.say(data and #data, " ", typ, " ", err, " ", rest and #rest, " ", more, " ", fin)
+        end
+        wb:close()
+    }
+}
+--- request
+GET /t
+--- response_body
+250 text again 0 continuation nil
+250 text again 0 continuation nil
+250 text again 0 continuation nil
+
+
+
 === TEST 2: the RFC's own bytes (7.2.3.1, 7.2.3.2), and offers of every kind
 --- perl
 my $hello = sub {

@@ -162,7 +162,8 @@ function _M:get_aead_tag(size)
     return ffi_string(to, size)
 end
 
---- The tag that the message to be decrypted must have; before final().
+--- The tag that the message to be decrypted must have; before final(). Check its length when it comes from
+--- somebody else: decrypt() does.
 ---@param tag string
 ---@return boolean? ok
 ---@return string? err
@@ -218,12 +219,16 @@ end
 ---@param s string
 ---@param no_padding? boolean
 ---@param aad? string
----@param tag? string of an AEAD cipher; without it nothing is decrypted
+---@param tag? string of an AEAD cipher, 12 to 16 bytes (CCM: from 4 on); without it nothing is decrypted
 ---@return string? text
 ---@return string? err
 function _M:decrypt(key, iv, s, no_padding, aad, tag)
     if self.is_aead and not tag then
         return nil, "cipher:decrypt: an AEAD cipher needs the tag"
+    end
+    -- OpenSSL takes a tag of one byte, too, which an attacker guesses in 256 tries.
+    if self.is_aead and (#tag > 16 or #tag < (self.is_ccm and 4 or 12)) then
+        return nil, "cipher:decrypt: a tag of a wrong length"
     end
     return run(self, key, iv, s, aad, { no_padding = no_padding, tag = tag })
 end

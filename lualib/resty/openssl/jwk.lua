@@ -198,6 +198,7 @@ function _M.write(pkey, private)
     if write(pkey.ctx, private, document, pkey.kind) == false then
         return nil, "pkey:tostring: there is no JWK for such a key"
     end
+    C.bl_ERR_clear_error()
     document.kid = thumbprint(document)
     return cjson.encode(document)
 end

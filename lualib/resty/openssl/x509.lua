@@ -111,10 +111,11 @@ function _M:get_version()
     return tonumber(C.bl_X509_get_version(self.ctx)) + 1
 end
 
-local function seconds(time)
+-- `get` gives a part of the certificate, which has to live until it has been read.
+local function seconds(self, get)
     local days, rest = ffi_new("int[1]"), ffi_new("int[1]")
     local epoch = crypto.owned(C.bl_ASN1_TIME_set(nil, 0), C.bl_ASN1_TIME_free)
-    if C.bl_ASN1_TIME_diff(days, rest, epoch, time) ~= 1 then
+    if C.bl_ASN1_TIME_diff(days, rest, epoch, get(self.ctx)) ~= 1 then
         return failure("x509: time")
     end
     return days[0] * 86400 + rest[0]
@@ -124,14 +125,14 @@ end
 ---@return number? seconds since 1970
 ---@return string? err
 function _M:get_not_before()
-    return seconds(C.bl_X509_get0_notBefore(self.ctx))
+    return seconds(self, C.bl_X509_get0_notBefore)
 end
 
 --- Until when it is good.
 ---@return number? seconds since 1970
 ---@return string? err
 function _M:get_not_after()
-    return seconds(C.bl_X509_get0_notAfter(self.ctx))
+    return seconds(self, C.bl_X509_get0_notAfter)
 end
 
 --- Both.
@@ -203,6 +204,7 @@ local SAN_KINDS = {
 function _M:get_subject_alt_names()
     local names = C.bl_X509_get_ext_d2i(self.ctx, NID_SUBJECT_ALT_NAME, nil, nil)
     local list, kind = {}, ffi_new("int[1]")
+    C.bl_ERR_clear_error()
     if names == nil then
         return list
     end
@@ -221,14 +223,18 @@ end
 ---@param host string
 ---@return boolean
 function _M:check_host(host)
-    return C.bl_X509_check_host(self.ctx, host, #host, 0, nil) == 1
+    local ok = C.bl_X509_check_host(self.ctx, host, #host, 0, nil) == 1
+    C.bl_ERR_clear_error()
+    return ok
 end
 
 --- Whether it is for an address.
 ---@param address string
 ---@return boolean
 function _M:check_ip(address)
-    return C.bl_X509_check_ip_asc(self.ctx, address, 0) == 1
+    local ok = C.bl_X509_check_ip_asc(self.ctx, address, 0) == 1
+    C.bl_ERR_clear_error()
+    return ok
 end
 
 --- Whether it may sign others.

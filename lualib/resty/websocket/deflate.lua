@@ -60,6 +60,7 @@ local SPARE = 8
 
 local room = ffi_new("unsigned char[?]", ROOM)
 local collected = buffer.new()
+local input = {} -- what zlib reads, and nobody else holds any more
 
 local _M = {}
 
@@ -121,6 +122,7 @@ end
 -- Runs bytes through a stream: what came out, at most `limit` bytes; nil and a message.
 local function run(kind, s, bytes, limit)
     s.next_in, s.avail_in = bytes, #bytes
+    input[1] = bytes
     collected:reset()
     repeat
         s.next_out, s.avail_out = room, ROOM
@@ -164,7 +166,8 @@ function codec:deflate(payload, fin)
     end
     self.deflating = nil
     give_back(kinds.deflate, out, s, self.level, out.window)
-    return sub(bytes, 1, -5)
+    -- Nothing comes of nothing behind a flush; an empty block stands for it (RFC 7692, 7.2.3.6).
+    return bytes == "" and "\0" or sub(bytes, 1, -5)
 end
 
 -- Decompresses a frame's payload, to at most `limit` bytes.
@@ -265,7 +268,7 @@ function _M.accept(field, options)
         -- zlib has no streams of 8 bits.
         local bits = window(offer.server_max_window_bits) or 15
         if is_sound(offer) and bits >= 9 then
-            bits = math.min(bits, setting(options, "window_bits"))
+            bits = math.max(9, math.min(bits, setting(options, "window_bits")))
             local out_takeover = takeover and not offer.server_no_context_takeover
             local into_takeover = takeover and not offer.client_no_context_takeover
             local answer = { "permessage-deflate" }
