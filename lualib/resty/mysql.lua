@@ -49,6 +49,7 @@ local binary = require "resty.mysql.binary"
 local log_in = require("resty.mysql.login").log_in
 local packets = require "resty.mysql.packets"
 local protocol = require "resty.mysql.protocol"
+local secret_id = require "resty.secret_id"
 local sql_reader = require "resty.sql_reader"
 local statement = require "resty.mysql.statement"
 
@@ -112,7 +113,7 @@ local mt = { __index = _M }
 ---@field ssl_server_name? string that the certificate must be for, and for SNI
 ---@field server_public_key? string PEM, for passwords over plain TCP
 ---@field found_rows? boolean true: affected_rows of an UPDATE counts the rows that it found, false: that it changed
----@field pool? string name of the connection pool; user:database:host:port
+---@field pool? string name of the connection pool; user:database:host:port and a name for the password
 ---@field pool_size? integer
 ---@field backlog? integer how many connects may wait when the pool is in full use
 ---@field compact_arrays? boolean rows are arrays instead of tables by name
@@ -172,6 +173,9 @@ end
 -- Connections are shared by those who would make the same one.
 local function pool_name(opts, user, database, place)
     local pool = user .. ":" .. (database or "") .. ":" .. place
+    if opts.password and opts.password ~= "" then
+        pool = pool .. ":" .. secret_id(opts.password)
+    end
     if opts.ssl then
         pool = pool .. ":tls:" .. tostring(opts.ssl_verify or false) .. ":" .. (opts.ssl_server_name or "")
     end

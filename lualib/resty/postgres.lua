@@ -42,6 +42,7 @@ local escape = require "resty.postgres.escape"
 local messages = require "resty.postgres.messages"
 local null = require "resty.postgres.null"
 local protocol = require "resty.postgres.protocol"
+local secret_id = require "resty.secret_id"
 local set_up = require("resty.postgres.login").set_up
 local sql_reader = require "resty.sql_reader"
 local types = require "resty.postgres.types"
@@ -109,6 +110,9 @@ local methods = { NULL = null, PG_TYPES = types.oids, type_deserializers = types
 -- Connections are shared by those who would make the same one.
 local function pool_name(config, place)
     local name = place .. ":" .. config.database .. ":" .. config.user
+    if config.password and config.password ~= "" then
+        name = name .. ":" .. secret_id(config.password)
+    end
     if config.ssl then
         name = name .. ":tls:" .. tostring(config.ssl_verify or false) .. ":" .. tostring(config.ssl_required or false)
             .. ":" .. (config.ssl_server_name or "")

@@ -34,6 +34,7 @@
 local reader = require "bulan.reader"
 local reply = require "resty.redis.reply"
 local request = require "resty.redis.request"
+local secret_id = require "resty.secret_id"
 
 local encode = request.encode
 local encode_list = request.encode_list
@@ -465,14 +466,16 @@ end
 -- The default pool is shared by connections that are the same to their users: same place, user,
 -- database and, for TLS, the same checks.
 local function pool_options(host, port, opts, db)
-    local user = given(opts.password) and given(opts.username)
+    local password = given(opts.password)
+    local user = password and given(opts.username)
     local pool = opts.pool
-    if not pool and (db or user or opts.ssl or opts.protocol) then
+    if not pool and (db or password or opts.ssl or opts.protocol) then
         pool = host .. (port and ":" .. port or "")
         if opts.ssl then
             pool = pool .. "/tls:" .. tostring(opts.server_name) .. ":" .. tostring(opts.ssl_verify)
         end
         pool = pool .. (user and "/" .. user or "") .. (db and "/" .. db or "")
+        pool = pool .. (password and "/" .. secret_id(password) or "")
         pool = pool .. (opts.protocol and "/resp" .. opts.protocol or "")
     end
     return { pool = pool, pool_size = opts.pool_size, backlog = opts.backlog }

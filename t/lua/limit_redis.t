@@ -338,3 +338,43 @@ GET /t
 00
 00
 1 true
+
+
+
+=== TEST 8: conn: what has left leaves nothing behind; one request's success is not another's
+--- config
+location /t {
+    content_by_lua_block {
+        local tools = require "tools"
+        local red = tools.red()
+        red:flushall()
+        local limit_conn = require "resty.limit.redis.conn"
+        local lim = assert(limit_conn.new(tools.options(), 1, 1, 1))
+        for i = 1, 100 do
+            lim:incoming("key" .. i, true)
+            lim:leaving("key" .. i)
+        end
+        ngx.say(next(lim.names))
+        -- The second request is committed while the first one waits for its rejection.
+        local slow = tools.options { fail = "closed" }
+        local many = assert(limit_conn.new(slow, 1, 0, 1))
+        many:incoming("full", true)
+        local run, first = many.store.run, true
+        many.store.run = function(...)
+            local res, err = run(...)
+            if first then
+                first = false
+                many.committed = true -- as the other request sets it
+            end
+            return res, err
+        end
+        ngx.say(many:incoming("full", true))
+        ngx.say(many:is_committed())
+    }
+}
+--- request
+GET /t
+--- response_body
+nil
+nilrejected
+false

@@ -289,6 +289,9 @@ location /t {
         try { user = "ed", password = ed }
         try { user = "ed", password = ed .. "x", }
         try { user = "ed", password = ed, ssl = true }
+        local kept = assert(test.connect { user = "ed", password = ed })
+        kept:set_keepalive(0, 10)
+        try { user = "ed", password = ed .. "x", }
         try { user = "tls", database = "" }
         try { user = "tls", database = "", ssl = true }
         try { ssl = true, ssl_verify = true }
@@ -315,6 +318,7 @@ nil "Unknown database 'nowhere'" 1049 "42000"
 ed@%
 nil "Access denied for user 'ed'@host (using password: YES)" 1045 "28000"
 ed@% TLS
+nil "Access denied for user 'ed'@host (using password: YES)" 1045 "28000"
 nil "Access denied for user 'tls'@host (using password: YES)" 1045 "28000"
 tls@% TLS
 test@% TLS
@@ -387,7 +391,7 @@ nil "closed"
 --- grep_error_log eval
 qr/create connection pool for key "test:test:127[^"]+"/
 --- grep_error_log_out eval
-qr/^create connection pool for key "test:test:127.0.0.1:\d+"\n.*:tls:false:.*\n.*:latin1/
+qr/^create connection pool for key "test:test:127.0.0.1:\d+:[0-9a-f]{32}"\n.*:tls:false:.*\n.*:latin1/
 
 
 

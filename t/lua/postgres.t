@@ -356,6 +356,8 @@ location /t {
         try { socket_path = "$TEST_NGINX_POSTGRES_PATH", application_name = "mine" }
         try { user = "md5", password = "secret" }
         try { user = "md5", password = "wrong" }
+        assert(test.connect { user = "md5", password = "secret" }):keepalive(0, 10)
+        try { user = "md5", password = "wrong" }
         try { user = "scram", password = "secret" }
         try { user = "scram", password = "wrong" }
         try { user = "scram" }
@@ -381,6 +383,7 @@ GET /t
 postgres plain pgmoon 
 postgres plain mine 
 md5 plain pgmoon 
+nil "FATAL: password authentication failed for user \"md5\""
 nil "FATAL: password authentication failed for user \"md5\""
 scram plain pgmoon SCRAM-SHA-256
 nil "FATAL: password authentication failed for user \"scram\""

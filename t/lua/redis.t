@@ -258,6 +258,14 @@ location /t {
         local ok, err = red:connect(host, port, { username = "alice", password = "wrong" })
         ngx.say(ok, " ", err:match("^failed to authenticate: WRONGPASS") )
         ngx.say(red:get_reused_times())
+        -- An idle connection serves only those with the password that it was opened with.
+        assert(red:connect(host, port, { username = "alice", password = "secret" }))
+        red:set_keepalive(0, 10)
+        ok, err = red:connect(host, port, { username = "alice", password = "wrong" })
+        ngx.say(ok, " ", err and err:match("WRONGPASS"))
+        assert(red:connect(host, port, { username = "alice", password = "secret" }))
+        ngx.say((red:get_reused_times()))
+        red:close()
         ngx.say(red:connect(host, port, { db = 99999 }))
         ngx.say(pcall(red.connect, red, host, port, { db = "x" }))
         assert(red:connect(host, port, { pool = "mine", password = "", tcp_keepalive = true }))
@@ -273,6 +281,8 @@ nil 1
 alice
 nil failed to authenticate: WRONGPASS
 nilclosed
+nil WRONGPASS
+1
 nilfailed to select database 99999: ERR DB index is out of range
 falsebad option db: number expected, got string
 PONG

@@ -263,3 +263,31 @@ GET /t
 --- timeout: 20
 --- response_body
 1000
+
+
+
+=== TEST 8: what came in clear is not taken for what was said under encryption
+--- config
+location = /clear {
+    content_by_lua_block {
+        local sock = assert(ngx.req.socket(true))
+        sock:send("Sinjected")
+        sock:receive("*l")
+    }
+}
+location /t {
+    content_by_lua_block {
+        local sock = ngx.socket.tcp()
+        assert(sock:connect("127.0.0.1", ngx.var.server_port))
+        sock:send("GET /clear HTTP/1.1\r\nHost: x\r\n\r\n")
+        ngx.say(sock:receive(1))
+        ngx.say(sock:sslhandshake(false))
+        ngx.say(sock:receive(1))
+    }
+}
+--- request
+GET /t
+--- response_body
+S
+nilunread data in buffer
+nilclosed

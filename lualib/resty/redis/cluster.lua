@@ -29,6 +29,7 @@
 -- An object has no connection of its own; requests may share one that is not used for pipelines.
 
 local redis = require "resty.redis"
+local secret_id = require "resty.secret_id"
 local semaphore = require "ngx.semaphore"
 local slots = require "resty.redis.slots"
 
@@ -108,13 +109,18 @@ local function to_node(entry, asked)
     return { host = host, port = entry[2] }
 end
 
+local function is_node(entry)
+    local host = type(entry) == "table" and entry[1]
+    return (host == null or type(host) == "string") and type(entry[2]) == "number"
+end
+
 local function is_range(range)
     return type(range) == "table"
         and type(range[1]) == "number"
         and type(range[2]) == "number"
         and range[1] >= 0
         and range[2] < SLOTS
-        and type(range[3]) == "table"
+        and is_node(range[3])
 end
 
 -- Makes the map what a node says. Nodes that are no tables are left out.
@@ -126,7 +132,9 @@ local function learn(map, ranges, asked)
         end
         local shard = { master = to_node(range[3], asked), replicas = {} }
         for i = 4, #range do
-            shard.replicas[i - 3] = type(range[i]) == "table" and to_node(range[i], asked) or nil
+            if is_node(range[i]) then
+                shard.replicas[#shard.replicas + 1] = to_node(range[i], asked)
+            end
         end
         masters[shard.master.host .. " " .. shard.master.port] = shard.master
         for slot = range[1], range[2] do
@@ -149,6 +157,7 @@ local function pool_of(self, node, readonly)
         node.host,
         node.port,
         c.username or "",
+        c.password and secret_id(c.password) or "",
         c.protocol or 2,
         c.ssl and "tls" or "",
         tostring(c.server_name),

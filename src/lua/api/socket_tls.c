@@ -295,6 +295,9 @@ static int start(bl_socket *s, lua_State *L)
     SSL_SESSION *session = lua_isboolean(L, 2) ? NULL : pointer(L, 2);
     bl_str name = set_name(L, 3, t);
 
+    /* What came in clear would be taken for what was said under encryption. */
+    if (s->pos < s->last)
+        return fail(s, L, "unread data in buffer");
     t->verify = lua_toboolean(L, 4);
     t->over = false;
     if (name.len)

@@ -96,6 +96,7 @@ function _M.incoming(self, key, commit)
     self.committed = false
     local name = commit and new_name() or ""
     local conn, err = self.store:run(enter, key, self.lease, self.max + self.burst, name)
+    self.committed = false -- another request may have been committed meanwhile
     if not conn then
         return self.store:failed(err)
     elseif conn == "rejected" then
@@ -126,6 +127,8 @@ local function take_out(self, key)
     local name = names and remove(names)
     if not name then
         return nil, "not found"
+    elseif #names == 0 then
+        self.names[key] = nil
     end
     if without_sockets[get_phase()] then
         local ok, err = timer_at(0, function()
