@@ -171,11 +171,11 @@ static char *date(char *to, const struct tm *tm, char separator, bool short_year
 }
 
 /* Seconds of the beginning of these years. */
-#define YEAR_0 (-62167219200)
+#define YEAR_0     (-62167219200)
 #define YEAR_10000 253402300800
 
-/* gmtime_r for the fields that dates are made of, without its rules of time zones. What is beyond the
- * years that have four digits is the first or the last moment of them. */
+/* gmtime_r for the fields that dates are made of, without its rules of time zones. What is beyond
+ * the years that have four digits is the first or the last moment of them. */
 static void break_down(time_t t, struct tm *tm)
 {
     t = t < YEAR_0 ? YEAR_0 : t > YEAR_10000 - 1 ? YEAR_10000 - 1 : t;
