@@ -55,12 +55,21 @@ local function unquote(value)
     return value
 end
 
+-- A pair from `at` on, without the white space at its end. A pattern for that would try each of its places.
+local function without_end(pair, at)
+    local last = #pair
+    while last >= at and find(pair, "^%s", last) do
+        last = last - 1
+    end
+    return sub(pair, at, last)
+end
+
 local function parse(text)
     local cookies = {}
     for pair in gmatch(text, "[^;]+") do
-        local name, value = match(pair, "^%s*([^=%s]+)%s*=%s*(.-)%s*$")
+        local name, at = match(pair, "^%s*([^=%s]+)%s*=%s*()")
         if name and cookies[name] == nil then
-            cookies[name] = unquote(value)
+            cookies[name] = unquote(without_end(pair, at))
         end
     end
     return cookies

@@ -9,6 +9,7 @@ local find = string.find
 local format = string.format
 local match = string.match
 local min = math.min
+local sub = string.sub
 local tonumber = tonumber
 local type = type
 
@@ -112,11 +113,15 @@ local function read_trailers(sock, trailers)
         elseif line == "" then
             return true
         end
-        local name, value = match(line, "^([^:%s]+):[ \t]*(.-)[ \t]*$")
+        local name, at = match(line, "^([^:%s]+):[ \t]*()")
         if not name or find(line, "[%z\r\n]") then
             return nil, "invalid trailer"
         end
-        trailers[#trailers + 1] = { name, value }
+        local last = #line
+        while last >= at and find(line, "^[ \t]", last) do
+            last = last - 1
+        end
+        trailers[#trailers + 1] = { name, sub(line, at, last) }
     end
     return nil, "too many trailers"
 end

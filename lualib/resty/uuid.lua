@@ -163,8 +163,58 @@ end
 
 _M.generate_random = _M.generate
 _M.generate_v4 = _M.generate
-_M.generate_v5 = _M.v5
-_M.generate_v3 = _M.v3
+
+--- A function that makes v5 UUIDs of names in one namespace.
+---@param namespace string a UUID
+---@return (fun(name: string): string)? factory
+---@return string? err
+function _M.factory_v5(namespace)
+    if not _M.is_valid(namespace) then
+        return nil, "namespace must be a valid UUID"
+    end
+    return function(name)
+        return _M.v5(namespace, name)
+    end
+end
+
+--- The same for v3.
+---@param namespace string
+---@return (fun(name: string): string)? factory
+---@return string? err
+function _M.factory_v3(namespace)
+    if not _M.is_valid(namespace) then
+        return nil, "namespace must be a valid UUID"
+    end
+    return function(name)
+        return _M.v3(namespace, name)
+    end
+end
+
+--- v5(), with an error as a result.
+---@param namespace string
+---@param name string
+---@return string? uuid
+---@return string? err
+function _M.generate_v5(namespace, name)
+    local make, err = _M.factory_v5(namespace)
+    if not make then
+        return nil, err
+    end
+    return make(name)
+end
+
+--- v3(), with an error as a result.
+---@param namespace string
+---@param name string
+---@return string? uuid
+---@return string? err
+function _M.generate_v3(namespace, name)
+    local make, err = _M.factory_v3(namespace)
+    if not make then
+        return nil, err
+    end
+    return make(name)
+end
 
 --- Nothing to do: the generator seeds itself.
 function _M.seed()

@@ -103,3 +103,25 @@ nilbad cookie value
 nilbad cookie path
 nilbad cookie samesite
 nil
+
+
+
+=== TEST 5: much white space costs no more than other bytes
+--- config
+location /t {
+    content_by_lua_block {
+        local cookie = require "resty.cookie"
+        local begun = os.clock()
+        local all
+        for _ = 1, 50 do
+            all = cookie:new():get_all()
+        end
+        ngx.say(os.clock() - begun < 2, " ", #all.a, " ", all.b)
+    }
+}
+--- request
+GET /t
+--- more_headers eval
+"Cookie: a=x" . ' ' x 7000 . "y \t; b = z  "
+--- response_body
+true 7002 z

@@ -354,12 +354,18 @@ for _ = 1, 5000 do
 end
 print(math.abs(uuid.time_of(uuid.v7()) - ngx.now()) < 60, uuid.time_of(uuid.v4()))
 print(uuid.is_valid(uuid()), uuid.is_valid(uuid() .. "0"), uuid.is_valid("x"), uuid.is_valid(1), uuid.is_valid(uuid.NIL))
+print(uuid.generate_v5(uuid.NAMESPACE_DNS, "x") == uuid.v5(uuid.NAMESPACE_DNS, "x"), uuid.factory_v3(uuid.NAMESPACE_URL)("x") == uuid.v3(uuid.NAMESPACE_URL, "x"))
+print(uuid.generate_v3("no", "x"))
+print(uuid.factory_v5("no"))
 print(require("resty.jit-uuid") == uuid, uuid.generate_v4() ~= uuid.generate_v4(), pcall(uuid.v5, "no", "x"))
 LUA
 2ed6657d-e927-568b-95e1-2665a8aea6a2 5df41881-3aed-3515-88a7-2f4a814cf09e
 true nil
 true false false false true
-true true false a.lua:12: the namespace is not a UUID
+true true
+nil namespace must be a valid UUID
+nil namespace must be a valid UUID
+true true false a.lua:15: the namespace is not a UUID
 OUT
     prints <<'LUA', "//4= //4 __4 nil nil\ntrue\n", 'base64';
 local base64 = require "resty.base64"

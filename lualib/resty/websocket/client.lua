@@ -35,6 +35,7 @@ local match = string.match
 local md5 = ngx.md5
 local setmetatable = setmetatable
 local sha1_bin = ngx.sha1_bin
+local sub = string.sub
 local tcp = ngx.socket.tcp
 local tonumber = tonumber
 local tostring = tostring
@@ -153,7 +154,11 @@ end
 local function parse_fields(head)
     local fields = {}
     for name, value in gmatch(head, "\r\n([^:%s]+):[ \t]*([^\r\n]*)") do
-        fields[lower(name)] = match(value, "^(.-)[ \t]*$")
+        local last = #value
+        while last > 0 and find(value, "^[ \t]", last) do
+            last = last - 1
+        end
+        fields[lower(name)] = sub(value, 1, last)
     end
     return fields
 end
