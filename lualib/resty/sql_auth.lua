@@ -116,7 +116,7 @@ end
 -- Encrypts with a public key in PEM: RSA with OAEP padding (SHA-1).
 function _M.rsa_oaep(pem, text)
     local bio = C.bl_BIO_new_mem_buf(pem, #pem)
-    local key = bio ~= nil and C.bl_PEM_read_bio_PUBKEY(bio, nil, nil, nil) or nil
+    local key = bio ~= nil and C.bl_PEM_read_bio_PUBKEY(bio, nil, nil, crypto.no_passphrase) or nil
     if bio ~= nil then
         C.bl_BIO_free(bio)
     end

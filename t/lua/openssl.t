@@ -374,6 +374,21 @@ print(base64.decode("//4=") == "\255\254" and base64.decode_url("__4") == "\255\
 LUA
 };
 
+subtest 'encrypted texts' => sub {
+    prints <<'LUA', "nil true\nnil bad public key\nnil true\n", 'nobody is asked for what opens them';
+local function encrypted(label)
+    return "-----BEGIN " .. label .. "-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,000102030405060708090A0B0C0D0E0F\n\n"
+        .. ngx.encode_base64(("x"):rep(32)) .. "\n-----END " .. label .. "-----\n"
+end
+local cert, err = x509.new(encrypted "CERTIFICATE")
+print(cert, err:find("^x509.new: ") ~= nil)
+print(require("resty.sql_auth").rsa_oaep(encrypted "PUBLIC KEY", "text"))
+local key
+key, err = pkey.new(encrypted "RSA PRIVATE KEY")
+print(key, err:find("^pkey.new: ") ~= nil)
+LUA
+};
+
 subtest 'beside declarations of their own' => sub {
     prints <<'LUA', "true true\n", 'a program may declare OpenSSL as it likes, before or after';
 local ffi = require "ffi"

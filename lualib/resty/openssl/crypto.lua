@@ -249,6 +249,8 @@ local _M = {
     uint = ffi_new("unsigned int[1]"),
     pointer = ffi_new("void *[1]"),
     bytes_pointer = ffi_new("unsigned char *[1]"),
+    -- For the readers of PEM: without it they ask at the terminal for what opens an encrypted text.
+    no_passphrase = ffi_new("char[1]"),
 }
 
 -- nil and "what: " with the reason that OpenSSL gives last; its queue is empty then.

@@ -49,7 +49,7 @@ function _M.new(text, format)
     format = format or "*"
     local bio, ctx = crypto.reader(text)
     if format ~= "DER" and (format == "PEM" or find(text, "-----BEGIN", 1, true)) then
-        ctx = C.bl_PEM_read_bio_X509(bio, nil, nil, nil)
+        ctx = C.bl_PEM_read_bio_X509(bio, nil, nil, crypto.no_passphrase)
     else
         ctx = C.bl_d2i_X509_bio(bio, nil)
     end
