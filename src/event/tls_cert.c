@@ -36,16 +36,19 @@ static bool list_is_over(void)
     return true;
 }
 
+/* A certificate that is encrypted is none: OpenSSL would ask for a password at the terminal. */
+static char no_password[] = "";
+
 /* The certificates behind the first, which becomes *first. False: OpenSSL's queue says why. */
 static bool read_chain(BIO *bio, X509 **first, STACK_OF(X509) * *chain)
 {
     X509 *next;
 
-    *first = PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL);
+    *first = PEM_read_bio_X509_AUX(bio, NULL, NULL, no_password);
     *chain = sk_X509_new_null();
     if (*first == NULL || *chain == NULL)
         return false;
-    while ((next = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
+    while ((next = PEM_read_bio_X509(bio, NULL, NULL, no_password)) != NULL) {
         if (sk_X509_push(*chain, next) == 0) {
             X509_free(next);
             return false;
@@ -256,7 +259,7 @@ static STACK_OF(X509_NAME) * names_of(bl_conf *cf, bl_str path)
     X509 *certificate;
     bool ok = bio && names;
 
-    while (ok && (certificate = PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL)) != NULL) {
+    while (ok && (certificate = PEM_read_bio_X509_AUX(bio, NULL, NULL, no_password)) != NULL) {
         ok = add_name(names, certificate);
         X509_free(certificate);
     }
@@ -272,7 +275,7 @@ static STACK_OF(X509_NAME) * names_of(bl_conf *cf, bl_str path)
 static bool fill_store(bl_conf *cf, X509_STORE *store, bl_str path)
 {
     BIO *bio = bl_tls_source_open(cf, path);
-    STACK_OF(X509_INFO) *all = bio ? PEM_X509_INFO_read_bio(bio, NULL, NULL, NULL) : NULL;
+    STACK_OF(X509_INFO) *all = bio ? PEM_X509_INFO_read_bio(bio, NULL, NULL, no_password) : NULL;
     int found = 0;
     bool ok = all != NULL;
 

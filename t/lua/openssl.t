@@ -375,7 +375,7 @@ LUA
 };
 
 subtest 'encrypted texts' => sub {
-    prints <<'LUA', "nil true\nnil bad public key\nnil true\n", 'nobody is asked for what opens them';
+    prints <<'LUA', "nil true\nnil bad public key\nnil true\nnil\n", 'nobody is asked for what opens them';
 local function encrypted(label)
     return "-----BEGIN " .. label .. "-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,000102030405060708090A0B0C0D0E0F\n\n"
         .. ngx.encode_base64(("x"):rep(32)) .. "\n-----END " .. label .. "-----\n"
@@ -386,6 +386,7 @@ print(require("resty.sql_auth").rsa_oaep(encrypted "PUBLIC KEY", "text"))
 local key
 key, err = pkey.new(encrypted "RSA PRIVATE KEY")
 print(key, err:find("^pkey.new: ") ~= nil)
+print((require("ngx.ssl").parse_pem_cert(encrypted "CERTIFICATE")))
 LUA
 };
 

@@ -44,15 +44,18 @@ static bool is_end_of_pem(void)
     return ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE;
 }
 
+/* A certificate that is encrypted is none: OpenSSL would ask for a password at the terminal. */
+static char no_password[] = "";
+
 static bool read_pem(BIO *bio, chain_t *chain, const char **error)
 {
-    X509 *next = PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL);
+    X509 *next = PEM_read_bio_X509_AUX(bio, NULL, NULL, no_password);
 
     if (next == NULL) {
         *error = "PEM_read_bio_X509_AUX() failed";
         return false;
     }
-    for (; next; next = PEM_read_bio_X509(bio, NULL, NULL, NULL)) {
+    for (; next; next = PEM_read_bio_X509(bio, NULL, NULL, no_password)) {
         if (!add(chain, next, error))
             return false;
     }
