@@ -110,3 +110,26 @@ nil.*certificate.*
 --- error_log
 --- no_error_log
 [alert]
+
+
+
+=== TEST 3: another server sees no client certificate; a path without slashes
+--- config
+location /t {
+    content_by_lua_block {
+        local follow = require("resty.http_redirect").follow
+        local asked = {
+            scheme = "https", host = "a.test", path = "*", ssl_client_cert = "c", ssl_client_priv_key = "k", ssl_reused_session = "s",
+        }
+        for _, location in ipairs { "b", "https://a.test:443/c", "https://b.test/" } do
+            local uri, next = follow(asked, { status = 302, headers = { Location = location } })
+            ngx.say(uri, " ", next.ssl_client_cert, " ", next.ssl_client_priv_key, " ", next.ssl_reused_session)
+        end
+    }
+}
+--- request
+GET /t
+--- response_body
+https://a.test/b c k s
+https://a.test:443/c c k s
+https://b.test/ nil nil nil

@@ -1,4 +1,5 @@
 use lib 't/lib';
+use Bulan::Test::Backend;
 use Bulan::Test::RedisCluster;
 use Bulan::Test::Server;
 use Test::More;
@@ -304,6 +305,15 @@ waitpid $pid, 0;
 like body('/nowhere'), qr/^nil no node of the cluster answers: connection refused\nnil no node[^\n]*\nnil no node[^\n]*\nnil no serv_list$/,
     'no node is there';
 like body("/strange?port=" . $server->port), qr/^nil no node of the cluster answers: unknown prefix: "H"$/, 'a server of another kind';
+my @nodes = ("*1\r\n:5\r\n", "*2\r\n*0\r\n:7001\r\n", "*2\r\n\$1\r\na\r\n\$1\r\nb\r\n", ":1\r\n");
+my $liar = Bulan::Test::Backend->tcp(sub {
+    my ($connection) = @_;
+    for my $node (@nodes) {
+        $connection->take(qr/slots\r\n/, time + 5);
+        $connection->send("*1\r\n*3\r\n:0\r\n:16383\r\n" . $node);
+    }
+});
+is body("/strange?port=" . $liar->port), 'nil no node of the cluster answers: invalid slots', "a node that is none: $_" for 1 .. @nodes;
 
 # A master dies while a request waits for its reply; then its replica takes over.
 my ($key) = grep { body("/slot_of?key=$_") < 5000 } map { "k$_" } 1 .. 100;
