@@ -73,9 +73,12 @@ end
 
 -- ------------------------------------------------------------ addresses
 
+-- A line of a message has no more bytes (RFC 5322, 2.1.1).
+local MAX_ADDRESS = 998
+
 -- "Name <address>" or "address": the address, and the name or nil.
 local function parse_address(text)
-    if type(text) ~= "string" or is_unsafe(text) then
+    if type(text) ~= "string" or #text > MAX_ADDRESS or is_unsafe(text) then
         return nil
     end
     local name, address = match(text, "^%s*(.-)%s*<%s*([^<>]*)%s*>%s*$")

@@ -22,9 +22,11 @@ function _M.of_request()
     local cookies = {}
     local text = ngx.var.http_cookie
     if text then
-        for name, value in gmatch(text, "([^=;%s]+)%s*=%s*([^;%s]*)") do
-            if cookies[name] == nil then
-                cookies[name] = value
+        -- Anchored, so that a text without "=" is not tried from each of its bytes.
+        for pair in gmatch(text, "[^;]+") do
+            local name, at = match(pair, "^%s*([^=%s]+)%s*=%s*()")
+            if name and cookies[name] == nil then
+                cookies[name] = match(pair, "^%S*", at)
             end
         end
     end
@@ -133,7 +135,7 @@ function _M.hide(names)
         local name = match(pair, "^%s*([^=%s]*)")
         local base = match(name, "^(.-)[2-9]$")
         if not names[name] and not names[base] then
-            rest[#rest + 1] = match(pair, "^%s*(.-)%s*$")
+            rest[#rest + 1] = match(pair, "^%s*(.*)$")
         end
     end
     if rest[1] then
