@@ -634,3 +634,38 @@ X_Under: a
 X-Dash: b
 --- response_body
 a a nil b nil
+
+
+
+=== TEST 33: lua_malloc_trim gives memory back whatever the log's level is
+--- log_level: notice
+--- http_config
+lua_malloc_trim 1;
+--- config
+location /t {
+    content_by_lua_block {
+        local ffi = require "ffi"
+        ffi.cdef "void *malloc(size_t); void free(void *); void *memset(void *, int, size_t); void __asan_init(void);"
+        local has_own_malloc = pcall(function() return ffi.C.__asan_init end)
+        local function resident()
+            local pages = io.open("/proc/self/statm"):read("*a"):match("^%d+ (%d+)")
+            return pages * 4096
+        end
+        if ngx.var.arg_second then
+            return ngx.say(has_own_malloc or before - resident() > 40e6)
+        end
+        -- Holes of 60 kB, with a little between them, so that the heap has no end to cut off.
+        local big, small = {}, {}
+        for i = 1, 1000 do
+            big[i] = ffi.C.memset(ffi.C.malloc(60000), 1, 60000)
+            small[i] = ffi.C.malloc(2000)
+        end
+        for i = 1, 1000 do ffi.C.free(big[i]) end
+        before = resident()
+        ngx.say("first")
+    }
+}
+--- request eval
+["GET /t", "GET /t?second=1"]
+--- response_body eval
+["first\n", "true\n"]
