@@ -28,6 +28,10 @@ init_worker_by_lua_block {
         ngx.sleep(0)
         seen:rpush("exits", data .. " later")
     end)
+    events.subscribe("echo", function(data)
+        seen:incr("echoes", 1, 0)
+        if seen:get("echo") then events.publish("echo", data, ngx.worker.id()) end
+    end)
     events.subscribe("bad", function() error("a subscriber fails") end)
 }
 CONF
@@ -64,6 +68,16 @@ location = /pop {
         local data, err = events.pop("jobs", tonumber(ngx.var.arg_wait))
         ngx.shared.seen:incr("asking", -1)
         ngx.print(type(data), " ", tostring(data), " ", err or "")
+    }
+}
+location = /echo {
+    content_by_lua_block {
+        local seen = ngx.shared.seen
+        seen:set("echo", true)
+        events.publish("echo", 1, ngx.worker.id())
+        repeat ngx.sleep(0.001) until (seen:get("echoes") or 0) >= 10
+        seen:delete("echo")
+        ngx.print("served")
     }
 }
 location = /asking { content_by_lua_block { ngx.print(ngx.shared.seen:get("asking") or 0) } }
@@ -156,6 +170,8 @@ subtest 'a subscriber that calls ngx.exit' => sub {
     is $reached, 3, 'two messages';
     is_deeply [sort map { s/ later//r } lines_seen(12, 'exits')], [('1') x 6, ('2') x 6], 'the other subscriber hears both';
 };
+
+is get('/echo'), 'served', 'a subscriber that answers itself for ever leaves time for others';
 
 subtest 'a zone that is full' => sub {
     is get('/fill'), 'nil no memory', 'no memory for all three';

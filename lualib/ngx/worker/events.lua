@@ -311,12 +311,16 @@ end
 
 -- ---------------------------------------------------------------- waking up
 
+-- What is there now. What subscribers send meanwhile wakes this process again, behind everything else
+-- that waits in its event loop: who answers each message with another one does not stop the worker.
 local function hear(dict)
     local inbox = "i" .. C.bl_lua_events_mine()
-    local message = dict:lpop(inbox)
-    while message do
+    for _ = 1, dict:llen(inbox) or 0 do
+        local message = dict:lpop(inbox)
+        if not message then
+            return
+        end
         deliver(message)
-        message = dict:lpop(inbox)
     end
 end
 
