@@ -88,7 +88,7 @@ end
 
 local function buffer_size_of(value)
     local size = value == nil and 4096 or tonumber(value)
-    if not size or size < 1 or size > 16777216 then
+    if not size or not (size >= 1 and size <= 16777216) then
         error("bad buffer_size option", 3)
     end
     return floor(size)
@@ -100,7 +100,7 @@ local function timeout_of(opts, name)
         return nil
     end
     local ms = tonumber(value)
-    if not ms or ms < 0 or ms > TIMEOUT_MAX then
+    if not ms or not (ms >= 0 and ms <= TIMEOUT_MAX) then
         error("bad " .. name .. " option", 3)
     end
     return ms

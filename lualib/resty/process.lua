@@ -57,8 +57,13 @@ local function environ_of(env)
     return list
 end
 
+-- For ngx.pipe, where 0 is without limit.
+local function ms_of(seconds)
+    return seconds and max(seconds * 1000, 1) or 0
+end
+
 local function spawn_program(args, opts, seconds)
-    local ms = seconds and max(seconds * 1000, 1) or 0
+    local ms = ms_of(seconds)
     return pipe.spawn(args, {
         directory = opts.directory,
         environ = environ_of(opts.env),
@@ -84,7 +89,7 @@ function _M.start(args, opts)
     if not proc then
         return nil, err
     end
-    return setmetatable({ proc = proc, pid = proc:pid() }, mt)
+    return setmetatable({ proc = proc, pid = proc:pid(), timeout = opts.timeout }, mt)
 end
 
 --- Writes to its standard input.
@@ -163,9 +168,7 @@ end
 ---@return table? result ok, reason ("exit" or "signal"), status
 ---@return string? err "timeout", or "exited" when it was asked for before
 function process:wait(seconds)
-    if seconds then
-        self.proc:set_timeouts(nil, nil, nil, max(seconds * 1000, 1))
-    end
+    self.proc:set_timeouts(nil, nil, nil, ms_of(seconds or self.timeout))
     local ok, reason, status = self.proc:wait()
     if ok == nil then
         return nil, reason

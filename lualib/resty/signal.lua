@@ -34,6 +34,8 @@ for number, name in ipairs(ffi.os == "Linux" and LINUX or BSD) do
     numbers[name] = number
 end
 
+local INT_MAX = 2147483647
+
 local _M = { version = 0.04 }
 
 --- The number of a signal on this system.
@@ -54,6 +56,8 @@ end
 function _M.kill(pid, signal)
     if type(pid) ~= "number" or pid ~= floor(pid) then
         error("bad pid argument: integer expected, got " .. type(pid), 2)
+    elseif pid < -INT_MAX or pid > INT_MAX then
+        return nil, "No such process" -- as an int it would be another, or all of them
     end
     local number = _M.signum(signal)
     if not number then

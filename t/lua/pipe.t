@@ -370,6 +370,8 @@ location /t {
         try(pipe.spawn, { "a\0b" })
         try(pipe.spawn, "true", 1)
         try(pipe.spawn, "true", { buffer_size = 0 })
+        try(pipe.spawn, "true", { buffer_size = 0 / 0 })
+        try(pipe.spawn, "true", { stdout_read_timeout = 0 / 0 })
         try(pipe.spawn, "true", { directory = "" })
         try(pipe.spawn, "true", { environ = { "A=1", "B" } })
         try(pipe.spawn, "true", { wait_timeout = -1 })
@@ -391,6 +393,8 @@ bad args arg: non-empty table expected
 bad args arg: zero byte in argument 1
 bad opts arg: table expected, got number
 bad buffer_size option
+bad buffer_size option
+bad stdout_read_timeout option
 bad directory option
 bad value at index 2 of environ option: 'name=[value]' format expected, got 'B'
 bad wait_timeout option

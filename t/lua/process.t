@@ -98,6 +98,7 @@ location /t {
         say(signal.kill(p.pid, "NONE"))
         say(signal.kill(p.pid, "BLAH"))
         say(signal.kill(ngx.worker.pid(), 1000))
+        say(signal.kill(2 ^ 32 - 1, "NONE"))
         say(pcall(signal.kill, "1"))
     }
 }
@@ -109,6 +110,7 @@ false|signal|15
 nil|No such process
 nil|unknown signal name
 nil|Invalid argument
+nil|No such process
 false|bad pid argument: integer expected, got string
 
 
@@ -202,6 +204,9 @@ location /t {
         say(res.reason, res.status)
         say((select(2, pcall(p.read, p, "x")):match("bad argument.*")))
 
+        p = process.start("sleep 0.4", { timeout = 5 })
+        say(select(2, p:wait(0.05)), p:wait().ok)
+
         p = process.start("printf abcdef; exit 1")
         local res = p:wait()
         say(res.status, p:read(2), p:read("any"), p:read("a"))
@@ -220,4 +225,5 @@ nil|unknown signal name
 ready
 signal|9
 bad argument: number, 'l', 'a' or 'any' expected
+timeout|true
 1|ab|cdef|

@@ -246,7 +246,7 @@ static char **vector(lua_State *L, int index)
     for (size_t i = 0; i < count; i++) {
         lua_rawgeti(L, index, (int)i + 1);
         texts[i] = (char *)luaL_checkstring(L, -1);
-        lua_pop(L, 1);
+        lua_rawseti(L, index, (int)i + 1); /* a number has become a string that nobody held */
     }
     texts[count] = NULL;
     return texts;
