@@ -57,6 +57,11 @@ subtest 'JWT' => sub {
     is $answer->{status}, 401, 'no token';
     is $answer->{headers}{'www-authenticate'}[0], 'Bearer', '… and how to bring one';
 
+    my ($refresh) = $server->post('/login', '{"name": "dewi", "password": "bunga-7"}')->{body} =~ /"refresh_token":"([^"]+)"/;
+    my $again = sub { $server->post('/refresh', qq({"refresh_token": "$_[0]"}))->{status} };
+    is_deeply [map { $again->($_) } $refresh, $refresh, "used:$refresh", "good:$refresh"], [200, 401, 401, 401],
+        'a refresh token is good once, and no other entry is one';
+
     my @dewi = $login->('dewi', 'bunga-7');
     my @raka = $login->('raka', 'ombak-3');
     is $server->get('/me', Authorization => $dewi[1] =~ s/\.[^.]*\./.eyJzdWIiOiJyYWthIn0./r)->{status}, 401, 'another payload';
@@ -88,6 +93,8 @@ subtest 'rate limit' => sub {
     my $answer = $server->get('/burst');
     is $answer->{status}, 429, 'too many at once';
     is $answer->{headers}{'retry-after'}[0], 5, 'when to come again';
+
+    is $server->get('/quota', 'X-Api-Key' => "made up $_")->{status}, 429, 'a key that nobody has given out' for 1, 2;
 
     for my $left (reverse 0 .. 4) {
         $answer = $server->get('/fleet');

@@ -105,6 +105,15 @@ subtest 'chat' => sub {
     my ($opcode, $payload);
     ($opcode, $payload) = frame($people{d}) until ($opcode || 0) == 8;
     is unpack('n', $payload), 1000, 'a close is answered';
+    enter($server, '%FFname%FF');
+    hears($people{c}, qr/"came".*"name":"somebody"|"name":"somebody".*"came"/, 'a name that is no UTF-8 is nobody\'s');
+    enter($server, '%C3%A9' x 30);
+    hears($people{c}, qr/"name":"(?:\xc3\xa9){24}"/, 'a long name ends with a whole character');
+    my $bad = enter($server, 'bad');
+    is $bad->response->{status}, 101, 'one who';
+    say($bad, "\xff\xfe");
+    ($opcode, $payload) = frame($bad) until $opcode == 8 && unpack('n', $payload) == 1007;
+    pass '… sends what is no UTF-8 has to go; the others do not hear it';
     is enter($server, 'x', 'Origin: https://elsewhere.example')->response->{status}, 403, 'not from other sites';
     is enter($server, 'x', "Origin: http://localhost:$server->{port}")->response->{status}, 101, 'but from this one';
     $server->stop;
@@ -170,6 +179,12 @@ subtest 'upload' => sub {
     is $server->get('/upload')->{status}, 405, 'GET';
     my @many = map { form("$_.txt", 'x') =~ s/--x--\r\n//r } 1 .. 11;
     is $server->post('/upload', join('', @many) . "--x--\r\n", @type)->{status}, 413, 'too many';
+    is $server->post('/upload', form('a' x 250, 'text'), @type)->{status}, 400, 'too long a name';
+    my $twice = form('a', 'text') =~ s/^(Content-Disposition.*?\r\n)/$1$1/mr;
+    is $server->post('/upload', $twice, @type)->{status}, 400, 'two names for one file';
+    $answer = $server->post('/upload', form('50% #1.txt', 'half'), @type);
+    ($url) = $answer->{body} =~ m{"url":"([^"]+)"};
+    is $server->get($url =~ s{\\/}{/}gr)->{body}, 'half', 'a link to a name with signs in it';
     is_deeply [glob $server->path('uploads/.part-*')], [], 'nothing half written is left';
     ok -e $server->path('uploads/.keep'), 'the folder is that of the example';
     is $server->get('/files/.keep')->{status}, 404, '… but what begins with a dot is not to be had';

@@ -31,7 +31,7 @@ local function tokens(name)
     local kid, secret = keys.current()
     local now = ngx.time()
     local refresh = str.to_hex(random.bytes(32, true))
-    ngx.shared.refresh:set(refresh, name, REFRESH_SECONDS)
+    ngx.shared.refresh:set("good:" .. refresh, name, REFRESH_SECONDS)
     return {
         access_token = jwt:sign(secret, {
             header = { typ = "JWT", alg = "HS256", kid = kid },
@@ -58,12 +58,13 @@ end
 
 function auth.refresh()
     local dict, token = ngx.shared.refresh, json_body().refresh_token
-    local name = type(token) == "string" and dict:get(token)
+    -- Each kind of key has a beginning of its own: whoever sends "used:..." must not find that entry.
+    local name = type(token) == "string" and dict:get("good:" .. token)
     -- add() is for the first one only: who comes second with the same token gets nothing.
     if not name or not dict:add("used:" .. token, true, REFRESH_SECONDS) then
         return answer(401, { error = "log in again" })
     end
-    dict:delete(token)
+    dict:delete("good:" .. token)
     return answer(200, tokens(name))
 end
 

@@ -68,6 +68,11 @@ local function write(member)
     return "too slow", 1008
 end
 
+-- Browsers hang up when they get anything else: one bad word would throw everybody out.
+local function is_utf8(text)
+    return ngx.re.find(text, "^", "jou") ~= nil
+end
+
 -- Reads what the browser sends; ends with the reason why nothing more will come.
 local function read(member)
     local socket, missed = member.socket, 0
@@ -90,15 +95,19 @@ local function read(member)
             return "closed", 1000
         elseif kind == "ping" then
             post(member, "send_pong", data)
+        elseif kind == "text" and not is_utf8(data) then
+            return "no UTF-8", 1007
         elseif kind == "text" and data ~= "" and err ~= "again" then
             say("text", member.name, data)
         end
     end
 end
 
+-- The first 24 characters (not bytes: half a character is no UTF-8).
 local function clean(name)
-    name = type(name) == "string" and name:gsub("%c", ""):sub(1, 24) or ""
-    return name ~= "" and name or "somebody"
+    local text = type(name) == "string" and name:gsub("%c", "") or ""
+    local first = ngx.re.match(text, "^.{1,24}", "jou")
+    return first and first[0] or "somebody"
 end
 
 -- For content_by_lua. A page of another site may not open a WebSocket here in its visitor's name:

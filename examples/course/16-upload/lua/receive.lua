@@ -1,6 +1,8 @@
 -- Takes a form with files, and writes the files to disk as they come: however large they are, there
 -- is only one piece of them in memory.
 local cjson = require "cjson"
+local random = require "resty.random"
+local to_hex = require("resty.string").to_hex
 local upload = require "resty.upload"
 
 local FOLDER = ngx.config.prefix() .. "uploads/"
@@ -8,6 +10,7 @@ local PIECE = 16384          -- bytes read at a time
 local LARGEST = 5 * 1048576  -- bytes of a file
 local MOST = 10              -- files in a form
 local FIELD = 1000           -- bytes of a field that is no file
+local NAME = 200             -- bytes of a file's name; file systems take 255, and a number comes in front
 
 -- What may come in, by its first bytes: a name is quickly changed, and so is a Content-Type.
 local TYPES = {
@@ -33,9 +36,10 @@ local function refuse(status, message)
 end
 
 -- A file has a name of ours while it is written, and nobody can get at it. Only when all of it is
--- there, it gets its own name, with a number in front: nobody's file is written over.
+-- there, it gets its own name, with a number in front: nobody's file is written over, and nobody guesses
+-- where it is.
 local function open(name)
-    local number = string.format("%d-%04x", ngx.now() * 1000, math.random(0, 65535))
+    local number = to_hex(random.bytes(16, true))
     local part = FOLDER .. ".part-" .. number
     local handle, err = io.open(part, "wb")
     if not handle then
@@ -62,8 +66,12 @@ end
 
 local function finish(file)
     file.handle:close()
+    file.handle = nil
     assert(os.rename(file.part, FOLDER .. file.stored))
-    return { name = file.name, type = file.type or "txt", bytes = file.bytes, url = "/files/" .. file.stored }
+    return {
+        name = file.name, type = file.type or "txt", bytes = file.bytes,
+        url = "/files/" .. ngx.escape_uri(file.stored),
+    }
 end
 
 -- The loop over the form's pieces. `state.file` is the file that is being written.
@@ -79,6 +87,10 @@ local function read(form, state, report)
             if filename then
                 if #files == MOST then
                     refuse(413, "more than 10 files")
+                elseif state.file then
+                    refuse(400, "two names for one file")
+                elseif #filename > NAME then
+                    refuse(400, "a name of more than 200 bytes")
                 end
                 state.file = open(filename)
             elseif given and given ~= "" then
@@ -128,7 +140,9 @@ function receive.form()
     local state = {}
     local good, result = pcall(read, form, state, report)
     if state.file then -- it was not finished
-        state.file.handle:close()
+        if state.file.handle then
+            state.file.handle:close()
+        end
         os.remove(state.file.part)
     end
     if good then
