@@ -206,6 +206,7 @@ subtest 'limits' => sub {
     is $answer->{status}, 429, "$asked requests more are too many";
     like header($answer, 'retry-after'), qr/^[1-5]?\d$|^60$/, '… for a minute';
     is call(GET => '/api/notes', undef, @dewi)->{status}, 200, '… of one user';
+    is call(GET => '/', undef, @budi)->{status}, 429, '… and the page counts, too';
 
     for (1 .. $TRIES + 1) {
         $answer = call(POST => '/api/token', user('dewi', 'wrong horse'));

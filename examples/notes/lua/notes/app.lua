@@ -16,6 +16,7 @@
 
 local auth = require "notes.auth"
 local cjson = require "cjson.safe"
+local limits = require "notes.limits"
 local reply = require "notes.reply"
 local router = require("resty.router").new()
 local store = require "notes.store"
@@ -65,6 +66,7 @@ router:get("/", function()
     if not session then
         return ngx.redirect("/login")
     end
+    limits.request(session.user)
     reply.page("notes.html", {
         title = "Notes", name = session.name, csrf = session.csrf, notes = store.notes(session.user),
     })
