@@ -57,6 +57,8 @@ static const char *become(const bl_spawn *s)
     bl_affinity_reset();
 #ifdef __linux__
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != s->parent) /* it has died before that */
+        _exit(1);
 #endif
     if (s->group)
         setpgid(0, 0);
@@ -88,6 +90,7 @@ pid_t bl_spawn_start(bl_spawn *s)
 
     s->failed = NULL;
     s->failure = 0;
+    s->parent = getpid();
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     pid_t pid = split(s);

@@ -19,6 +19,7 @@ typedef struct bl_spawn {
     const char *directory; /* NULL: this process's */
     bool group;            /* it leads a process group of its own */
     int fds[3];            /* become 0, 1 and 2; are above 2 */
+    pid_t parent;          /* bl_spawn_start's own */
     const char *failed;    /* out: the call that failed in the child; NULL: it runs the program */
     int failure;           /* out: its errno */
 } bl_spawn;

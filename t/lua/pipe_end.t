@@ -29,6 +29,16 @@ location = /both {
         ngx.print(ngx.worker.pid(), " ", KEPT:pid())
     }
 }
+location = /many {
+    content_by_lua_block {
+        local pipe = require "ngx.pipe"
+        local failed = 0
+        for _ = 1, 500 do
+            failed = failed + (pipe.spawn({ "true" }, { merge_stderr = true }) and 0 or 1)
+        end
+        ngx.print(failed)
+    }
+}
 location = /start {
     content_by_lua_block {
         local pipe = require "ngx.pipe"
@@ -79,5 +89,10 @@ ok gone($reader), 'it has ended';
 $pid = $server->get('/start')->{body};
 $server->stop;
 ok gone($pid), 'another ends with a single process';
+
+$server = Bulan::Test::Server->new(%settings, main_config => 'worker_rlimit_nofile 150;');
+$server->start;
+is $server->get('/many')->{body}, 0, 'programs that nobody holds do not use up the descriptors';
+$server->stop;
 
 done_testing();

@@ -107,6 +107,7 @@ location = /fill {
         while events.pop("ballast") do end
     }
 }
+location = /large { content_by_lua_block { ngx.print(events.publish("large", ("x"):rep(50000))) } }
 location = /errors {
     content_by_lua_block {
         ngx.say(pcall(events.publish, "", 1))
@@ -176,7 +177,7 @@ is get('/echo'), 'served', 'a subscriber that answers itself for ever leaves tim
 subtest 'a zone that is full' => sub {
     is get('/fill'), 'nil no memory', 'no memory for all three';
     get('/publish?data=after');
-    lines_seen(3);
+    lines_seen(2); # one of the three has unsubscribed
     is get('/count?list=filled'), 0, 'so nobody hears it';
 };
 
@@ -199,6 +200,18 @@ subtest 'across a reload and a death' => sub {
     ok $server->reload, 'reloaded';
     is get('/pop'), 'string kept1 ', 'the queue was kept';
     ok wait_until(5, sub { (split ' ', get('/publish?data=again'))[1] == 3 }), 'the dead are not counted';
+};
+
+subtest 'a process that dies with messages that it has not read' => sub {
+    my @old = $server->worker_pids;
+    kill 'STOP', $old[0];
+    $server->signal('HUP');
+    my $of_old = join '|', @old;
+    ok wait_until(5, sub { grep({ !/^(?:$of_old)$/ } $server->worker_pids) == 3 }), 'there is a new configuration';
+    ok wait_until(5, sub { get('/large') =~ /no memory/ }), 'one of the old one does not read';
+    kill 'KILL', $old[0];
+    ok wait_until(5, sub { my @now = $server->worker_pids; @now == 3 && !grep { $_ == $old[0] } @now }), 'it is gone';
+    ok wait_until(5, sub { get('/large') eq '3' }), 'and so are its messages';
 };
 
 like get('/errors'), qr/^false.*bad channel.*\nfalse.*bad callback.*\nnila function can't be sent\nnilno memory\n0 niltimeout\n/, 'errors';

@@ -28,6 +28,7 @@ int bl_lua_events_count(void);
 int bl_lua_events_mine(void);
 int bl_lua_events_worker(int slot);
 void bl_lua_events_wake(int slot);
+bool bl_lua_events_clear(void);
 void bl_lua_events_waiting(int count);
 void bl_lua_events_wake_waiting(void);
 ]]
@@ -188,6 +189,9 @@ function _M.publish(channel, data, target)
         if worker ~= -1 and is_meant(target, slot, worker) then
             local length
             length, err = dict:rpush("i" .. slot, message)
+            if not length and C.bl_lua_events_clear() then
+                length, err = dict:rpush("i" .. slot, message)
+            end
             if not length then
                 take_back(dict, slots, message)
                 return nil, err

@@ -78,6 +78,33 @@ static void forget_inbox(int number)
     bl_dict_delete(dict(), bl_str_of(key, (size_t)len));
 }
 
+/* Its process is gone: so are the messages that it will not read. The slot is ours meanwhile; if we
+ * die here, the next one finds it as we did. */
+static void clear(int number)
+{
+    slot *s = &here.zone->slots[number];
+
+    if (!claim(s))
+        return;
+    s->waiting = 0;
+    forget_inbox(number);
+    s->pid = 0;
+}
+
+bool bl_lua_events_clear(void)
+{
+    bool found = false;
+
+    for (int i = 0; i < SLOTS; i++) {
+        int pid = here.zone->slots[i].pid;
+        if (pid == 0 || pid == getpid() || !is_gone(pid))
+            continue;
+        clear(i);
+        found = true;
+    }
+    return found;
+}
+
 int bl_lua_events_count(void)
 {
     return here.zone ? SLOTS : 0;
@@ -117,7 +144,7 @@ void bl_lua_events_wake(int number)
     if (kill(pid, SIGURG) == 0)
         return;
     if (errno == ESRCH)
-        atomic_compare_exchange_strong(&s->pid, &pid, 0);
+        clear(number);
     else
         ring();
 }

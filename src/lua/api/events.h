@@ -32,6 +32,8 @@ int bl_lua_events_mine(void);
  */
 int bl_lua_events_worker(int slot);
 void bl_lua_events_wake(int slot);
+/* Frees the slots and the messages of processes that are gone. False: there were none. */
+bool bl_lua_events_clear(void);
 /* So many tasks of this process wait for queues; and wakes all processes with such tasks. */
 void bl_lua_events_waiting(int count);
 void bl_lua_events_wake_waiting(void);

@@ -10,6 +10,7 @@
 
 enum {
     TIMEOUT_MS = 10000,
+    WEIGHT_KB = 16, /* of a program, for the collector, which sees its handle's few bytes only */
 };
 
 typedef struct handle {
@@ -291,12 +292,29 @@ static int spawn_failed(lua_State *L, const char *what)
     return 2;
 }
 
+/* The descriptors of programs that nobody holds any more come back with their handles: collects
+ * these when there are no others left, but not again before a program has been started. */
+static bool find_pipes(lua_State *L, bl_spawn *spawn, int ours[BL_PIPE_STREAMS], bool merged)
+{
+    static bool may_help;
+
+    if (open_pipes(spawn, ours, merged)) {
+        may_help = true;
+        return true;
+    }
+    if (errno != EMFILE || !may_help)
+        return false;
+    may_help = false;
+    lua_gc(L, LUA_GCCOLLECT, 0);
+    return open_pipes(spawn, ours, merged);
+}
+
 /* Starts the program for p. 0, or results of the failure. */
 static int start(lua_State *L, bl_pipe *p, bl_spawn *spawn)
 {
     int ours[BL_PIPE_STREAMS], count = BL_PIPE_STREAMS - p->merged;
 
-    if (!open_pipes(spawn, ours, p->merged))
+    if (!find_pipes(L, spawn, ours, p->merged))
         return spawn_failed(L, "pipe()");
     p->program = bl_program_start(spawn);
     int saved = errno;
@@ -382,6 +400,7 @@ static int l_spawn(lua_State *L)
              (int)sizeof(void *) * 2, (unsigned long)(uintptr_t)p, (int)p->pid, p->merged,
              p->buffer_size);
     say_failure(&spawn);
+    lua_gc(L, LUA_GCSTEP, WEIGHT_KB);
     return 1;
 }
 
