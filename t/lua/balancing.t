@@ -21,6 +21,12 @@ sub prints {
     is_deeply $r, { out => $out, err => '', status => 0 }, $name;
 }
 
+prints <<'LUA', "true true true true a\n", 'all of them at once';
+local all = require "resty.balancer"
+print(all.chash == require "resty.chash", all.roundrobin == require "resty.roundrobin", all.swrr == require "resty.swrr",
+    all.least_conn == require "resty.least_conn", (all.roundrobin:new { a = 1 }:find()))
+LUA
+
 prints <<'LUA', <<'OUT', 'chash';
 local chash = require "resty.chash"
 local c = chash:new { a = 1, b = 2, c = 1, none = 0 }

@@ -1,4 +1,4 @@
---- resty.dns.message: queries and answers as bytes (RFC 1035), for resty.dns.resolver.
+--- Queries and answers as bytes (RFC 1035), for resty.dns.resolver.
 --
 -- parse() believes nothing: every length is checked against the message, a compressed name can only
 -- point backwards (so there are no loops), and a name has at most 255 bytes. Of an answer that is not

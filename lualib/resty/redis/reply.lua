@@ -1,4 +1,4 @@
---- resty.redis.reply: what Redis answers, in RESP2 and RESP3, as Lua values, for resty.redis.
+--- What Redis answers, in RESP2 and RESP3, as Lua values, for resty.redis.
 --
 -- They are taken from the bytes of a bulan.reader, so the replies to a pipeline cost few calls.
 --

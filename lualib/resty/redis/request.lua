@@ -1,4 +1,4 @@
---- resty.redis.request: commands in the form Redis takes them, for resty.redis.
+--- Commands in the form Redis takes them, for resty.redis.
 --
 -- A command is an array of bulk strings (RESP, "Sending commands"): a string when it is short,
 -- otherwise a list of strings, which a socket's send() takes without copying them together first.

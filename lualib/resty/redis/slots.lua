@@ -1,4 +1,4 @@
---- resty.redis.slots: which part of a cluster a command belongs to, for resty.redis.cluster.
+--- Which part of a cluster a command belongs to, for resty.redis.cluster.
 --
 -- A key's slot is CRC16 of the key, or of what stands in its first {…} (Redis cluster specification,
 -- "Hash tags"), modulo 16384.
