@@ -15,6 +15,9 @@
 -- them, here and in nginx, when an id is the host, a zero byte and the port, as above.
 --
 -- find() takes constant time; a change takes time in proportion to all points.
+--
+-- new(nodes) takes weights by id. set(), delete(), incr(), decr() and reinit() are described in
+-- resty.balancer.nodes.
 
 local ffi = require "ffi"
 local bit = require "bit"
@@ -23,16 +26,11 @@ local nodes_of = require "resty.balancer.nodes"
 local band, bxor, rshift = bit.band, bit.bxor, bit.rshift
 local ceil, floor, log, max, min = math.ceil, math.floor, math.log, math.max, math.min
 local crc32 = ngx.crc32_long
-local setmetatable, tostring = setmetatable, tostring
+local tostring = tostring
 local sort = table.sort
 
 local POINTS = 160      -- of a node of weight 1
 local IDS = 2 ^ 20      -- a point as one number: its hash times this, and the number of its node
-
-local _M = { _VERSION = "0.05" }
-
----@class resty.chash
-local mt = { __index = _M }
 
 local table_of_crc = ffi.new("uint32_t[256]")
 for i = 0, 255 do
@@ -126,25 +124,21 @@ local function without(points, number)
     return left
 end
 
--- Gives a node another weight; 0: it goes.
-local function replace(self, id, weight)
-    if (self.nodes[id] or 0) == weight then
-        return
-    end
+local function move(self, id, weight, before)
     local points = self.points
-    if self.nodes[id] then
+    if before > 0 then
         points = without(points, self.number_by_id[id])
     end
     if weight > 0 then
         points = merge(points, points_of(id, number_of(self, id), weight))
     end
-    self.nodes[id] = weight > 0 and weight or nil
     self.points = points
     index(self)
 end
 
-local function take(self, nodes)
-    self.nodes, self.ids, self.number_by_id = nodes, {}, {}
+local function arrange(self)
+    local nodes = self.nodes
+    self.ids, self.number_by_id = {}, {}
     local ordered = nodes_of.ordered(nodes)
     sort(ordered, function(a, b) return tostring(a) < tostring(b) end)
     local points = {}
@@ -160,47 +154,9 @@ local function take(self, nodes)
     index(self)
 end
 
---- Takes other nodes instead of those it has.
----@param nodes table<string, integer> weight by id
-function _M.reinit(self, nodes)
-    take(self, nodes_of.copy(nodes))
-end
-
---- Makes a circle of nodes.
----@param nodes table<string, integer> weight by id; those of weight 0 have no part
----@return resty.chash
-function _M.new(_, nodes)
-    local self = setmetatable({}, mt)
-    take(self, nodes_of.copy(nodes))
-    return self
-end
-
---- Sets the weight of a node, which may be a new one.
----@param id string
----@param weight integer 0: the node goes
-function _M.set(self, id, weight)
-    replace(self, id, nodes_of.weight(weight))
-end
-
---- Takes a node out.
----@param id string
-function _M.delete(self, id)
-    replace(self, id, 0)
-end
-
---- Makes a node heavier; one that is not there is added.
----@param id string
----@param weight? integer by how much; 1
-function _M.incr(self, id, weight)
-    replace(self, id, nodes_of.changed(self.nodes, id, weight, 1))
-end
-
---- Makes a node lighter; without weight left it is taken out.
----@param id string
----@param weight? integer by how much; 1
-function _M.decr(self, id, weight)
-    replace(self, id, nodes_of.changed(self.nodes, id, weight, -1))
-end
+---@class resty.chash: resty.balancer.nodes
+local _M = nodes_of.class(arrange, move)
+_M._VERSION = "0.05"
 
 --- The node of a key: always the same one while the nodes are the same.
 ---@param key string|number

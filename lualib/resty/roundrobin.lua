@@ -8,16 +8,13 @@
 -- In a round of all weights each node comes as often as it has weight. The first one is chosen at
 -- random, so that workers do not all begin with the same. resty.swrr spreads the turns of heavy
 -- nodes more evenly. find() takes constant time on average.
+--
+-- new(nodes) takes weights by id. set(), delete(), incr(), decr() and reinit() are described in
+-- resty.balancer.nodes.
 
 local nodes_of = require "resty.balancer.nodes"
 
 local random = math.random
-local setmetatable = setmetatable
-
-local _M = { _VERSION = "0.05" }
-
----@class resty.roundrobin
-local mt = { __index = _M }
 
 local function gcd(a, b)
     while b ~= 0 do
@@ -44,60 +41,9 @@ local function arrange(self)
     end
 end
 
-local function replace(self, id, weight)
-    if (self.nodes[id] or 0) == weight then
-        return
-    end
-    self.nodes[id] = weight > 0 and weight or nil
-    arrange(self)
-end
-
-local function take(self, nodes)
-    self.nodes = nodes
-    arrange(self)
-end
-
---- Takes other nodes instead of those it has.
----@param nodes table<string, integer> weight by id
-function _M.reinit(self, nodes)
-    take(self, nodes_of.copy(nodes))
-end
-
---- Makes a round of nodes.
----@param nodes table<string, integer> weight by id; those of weight 0 have no part
----@return resty.roundrobin
-function _M.new(_, nodes)
-    local self = setmetatable({}, mt)
-    take(self, nodes_of.copy(nodes))
-    return self
-end
-
---- Sets the weight of a node, which may be a new one.
----@param id string
----@param weight integer 0: the node goes
-function _M.set(self, id, weight)
-    replace(self, id, nodes_of.weight(weight))
-end
-
---- Takes a node out.
----@param id string
-function _M.delete(self, id)
-    replace(self, id, 0)
-end
-
---- Makes a node heavier; one that is not there is added.
----@param id string
----@param weight? integer by how much; 1
-function _M.incr(self, id, weight)
-    replace(self, id, nodes_of.changed(self.nodes, id, weight, 1))
-end
-
---- Makes a node lighter; without weight left it is taken out.
----@param id string
----@param weight? integer by how much; 1
-function _M.decr(self, id, weight)
-    replace(self, id, nodes_of.changed(self.nodes, id, weight, -1))
-end
+---@class resty.roundrobin: resty.balancer.nodes
+local _M = nodes_of.class(arrange, arrange)
+_M._VERSION = "0.05"
 
 --- Whose turn it is.
 ---@return string? id nil when there are no nodes

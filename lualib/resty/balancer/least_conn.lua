@@ -14,18 +14,17 @@
 -- find(), also for those whose try has failed. Requests are counted in this worker; those of others
 -- are not known. Nodes that are equally busy have turns. find() takes time in proportion to the
 -- number of nodes.
+--
+-- new(nodes) takes weights by id. set(), delete(), incr(), decr() and reinit() are described in
+-- resty.balancer.nodes. After reinit(), requests under way stay counted.
 
 local nodes_of = require "resty.balancer.nodes"
 
-local pairs, setmetatable = pairs, setmetatable
+local pairs = pairs
 local random = math.random
 
-local _M = { _VERSION = "0.01" }
-
----@class resty.balancer.least_conn
-local mt = { __index = _M }
-
 local function arrange(self)
+    self.conns = self.conns or {}
     self.ids = nodes_of.ordered(self.nodes)
     self.last = #self.ids > 0 and random(#self.ids) or 0
     for id in pairs(self.conns) do
@@ -35,60 +34,9 @@ local function arrange(self)
     end
 end
 
-local function replace(self, id, weight)
-    if (self.nodes[id] or 0) == weight then
-        return
-    end
-    self.nodes[id] = weight > 0 and weight or nil
-    arrange(self)
-end
-
-local function take(self, nodes)
-    self.nodes = nodes
-    arrange(self)
-end
-
---- Takes other nodes instead of those it has. Requests under way stay counted.
----@param nodes table<string, integer> weight by id
-function _M.reinit(self, nodes)
-    take(self, nodes_of.copy(nodes))
-end
-
---- Makes a choice of nodes.
----@param nodes table<string, integer> weight by id; those of weight 0 have no part
----@return resty.balancer.least_conn
-function _M.new(_, nodes)
-    local self = setmetatable({ conns = {} }, mt)
-    take(self, nodes_of.copy(nodes))
-    return self
-end
-
---- Sets the weight of a node, which may be a new one.
----@param id string
----@param weight integer 0: the node goes
-function _M.set(self, id, weight)
-    replace(self, id, nodes_of.weight(weight))
-end
-
---- Takes a node out.
----@param id string
-function _M.delete(self, id)
-    replace(self, id, 0)
-end
-
---- Makes a node heavier; one that is not there is added.
----@param id string
----@param weight? integer by how much; 1
-function _M.incr(self, id, weight)
-    replace(self, id, nodes_of.changed(self.nodes, id, weight, 1))
-end
-
---- Makes a node lighter; without weight left it is taken out.
----@param id string
----@param weight? integer by how much; 1
-function _M.decr(self, id, weight)
-    replace(self, id, nodes_of.changed(self.nodes, id, weight, -1))
-end
+---@class resty.balancer.least_conn: resty.balancer.nodes
+local _M = nodes_of.class(arrange, arrange)
+_M._VERSION = "0.01"
 
 --- The least busy node, and counts a request for it.
 ---@param tried? table<string, any> ids that are not asked again are keys of it
