@@ -13,13 +13,7 @@ use Bulan::Test::Server;
 
 my $in = Bulan::Test::Command->new;
 
-sub prints {
-    my ($text, $out, $name) = @_;
-    $in->file('work/a.lua', $text);
-    my $r = $in->run('run', 'a.lua');
-    $r->{out} =~ tr/\t/ /;
-    is_deeply $r, { out => $out, err => '', status => 0 }, $name;
-}
+sub prints { local $Test::Builder::Level = $Test::Builder::Level + 1; $in->prints(@_) }
 
 prints <<'LUA', "true true true true a\n", 'all of them at once';
 local all = require "resty.balancer"

@@ -18,13 +18,7 @@ function enc(value) print(try(cjson.encode, value)) end
 function nested(n) return ("["):rep(n) .. ("]"):rep(n) end
 LUA
 
-sub prints {
-    my ($text, $out, $name) = @_;
-    $in->file('work/a.lua', $text);
-    my $r = $in->run('run', '-e', 'dofile "begin.lua"', 'a.lua');
-    $r->{out} =~ tr/\t/ /;
-    is_deeply $r, { out => $out, err => '', status => 0 }, $name;
-}
+sub prints { local $Test::Builder::Level = $Test::Builder::Level + 1; $in->prints(@_) }
 
 prints <<'LUA', <<'OUT', 'the module: no global, both kinds, copies with settings of their own';
 print(rawget(_G, "cjson") == cjson, cjson._NAME, type(cjson._VERSION), type(cjson.null), cjson.null == ngx.null)

@@ -19,14 +19,7 @@ function read(name) local f = assert(io.open(name, "rb")) local s = f:read "*a" 
 function write(name, text) local f = assert(io.open(name, "wb")) f:write(text) f:close() end
 LUA
 
-# What a script prints is what is expected.
-sub prints {
-    my ($text, $out, $name) = @_;
-    $in->file('work/a.lua', $text);
-    my $r = $in->run('run', '-e', 'dofile "begin.lua"', 'a.lua');
-    $r->{out} =~ tr/\t/ /;
-    is_deeply $r, { out => $out, err => '', status => 0 }, $name;
-}
+sub prints { local $Test::Builder::Level = $Test::Builder::Level + 1; $in->prints(@_) }
 
 # The openssl command in the work folder: its output; dies when it fails.
 sub openssl {

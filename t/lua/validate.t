@@ -42,13 +42,7 @@ function cases(text, options)
 end
 LUA
 
-sub prints {
-    my ($text, $out, $name) = @_;
-    $in->file('work/a.lua', $text);
-    my $r = $in->run('run', '-e', 'dofile "begin.lua"', 'a.lua');
-    $r->{out} =~ tr/\t/ /;
-    is_deeply $r, { out => $out, err => '', status => 0 }, $name;
-}
+sub prints { local $Test::Builder::Level = $Test::Builder::Level + 1; $in->prints(@_) }
 
 sub cases { my ($name, $text, $options) = @_; prints "cases([==[\n$text]==], " . ($options // 'nil') . ')', "done\n", $name }
 

@@ -6,6 +6,7 @@ package Bulan::Test::Command;
 #     $in->file('a.lua', 'print(...)');
 #     my $r = $in->run('run', 'a.lua', 'x');            # { out, err, status }; -SIGNAL for a status
 #     my $r = $in->run({ stdin => 'print(1)', env => { A => 1 } }, 'run');
+#     $in->prints('print(1, 2)', "1 2\n", 'a script');   # a test
 
 use strict;
 use warnings;
@@ -13,6 +14,7 @@ use File::Basename 'dirname';
 use File::Path 'make_path';
 use File::Temp ();
 use POSIX ();
+use Test::More ();
 use Bulan::Test::Process qw(patience wait_until);
 use Bulan::Test::Server;
 
@@ -69,6 +71,19 @@ sub finish {
 sub run {
     my ($self, @arguments) = @_;
     return $self->finish($self->start(@arguments));
+}
+
+# prints(TEXT, OUT, NAME): a test. The script TEXT prints OUT, with blanks for tabs, has nothing to say on
+# stderr, and ends well. A file work/begin.lua is run before it.
+sub prints {
+    my ($self, $text, $out, $name) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my @before = -e $self->path('work/begin.lua') ? ('-e', 'dofile "begin.lua"') : ();
+
+    $self->file('work/a.lua', $text);
+    my $r = $self->run('run', @before, 'a.lua');
+    $r->{out} =~ tr/\t/ /;
+    Test::More::is_deeply($r, { out => $out, err => '', status => 0 }, $name);
 }
 
 1;
