@@ -7,27 +7,16 @@
 -- No errors: to_hex() of a value that is no string or number is nil.
 
 local ffi = require "ffi"
+local get_string_buf = require("resty.core.base").get_string_buf
 
-local ffi_cast = ffi.cast
-local ffi_new = ffi.new
+local C = ffi.C
 local ffi_string = ffi.string
-local format = string.format
 local match = string.match
 local tonumber = tonumber
 local tostring = tostring
 local type = type
 
 local _M = { _VERSION = "0.16" }
-
--- The two digits of each byte.
-local digits = ffi_new("uint16_t[256]")
-for i = 0, 255 do
-    ffi.copy(digits + i, format("%02x", i), 2)
-end
-
-local KEPT = 4096
-local kept = ffi_new("uint16_t[?]", KEPT)
-local bytes_ct = ffi.typeof("const unsigned char *")
 
 --- Two lower-case hexadecimal digits for each byte.
 ---@param s string|number
@@ -39,13 +28,9 @@ function _M.to_hex(s)
         end
         s = tostring(s)
     end
-    local len = #s
-    local to = len <= KEPT and kept or ffi_new("uint16_t[?]", len)
-    local from = ffi_cast(bytes_ct, s)
-    for i = 0, len - 1 do
-        to[i] = digits[from[i]]
-    end
-    return ffi_string(to, 2 * len)
+    local to = get_string_buf(2 * #s)
+    C.bl_lua_hex(to, s, #s)
+    return ffi_string(to, 2 * #s)
 end
 
 --- The whole number at the start of `s`, after white space; 0 when there is none.
