@@ -1,16 +1,48 @@
 #include "core/str.h"
 
 #include <stdlib.h>
-#include <strings.h>
+
+/* Eight bytes, with A-Z as a-z if `lower`. */
+static inline uint64_t word_at(const char *p, bool lower)
+{
+    const uint64_t ones = 0x0101010101010101ull;
+    uint64_t word;
+
+    memcpy(&word, p, sizeof word);
+    if (!lower)
+        return word;
+    /* the top bit of each byte: is it at least 'A', is it beyond 'Z' */
+    uint64_t low = word & 0x7f * ones;
+    uint64_t from_a = low + (0x80 - 'A') * ones, beyond_z = low + (0x7f - 'Z') * ones;
+    uint64_t upper = (from_a ^ beyond_z) & ~word & 0x80 * ones;
+    return word | upper >> 2;
+}
+
+/* NULs are bytes like others, which strncasecmp takes for the end. The last words overlap. */
+static bool same_lower(const char *a, const char *b, size_t len)
+{
+    if (len < sizeof(uint64_t)) {
+        for (size_t i = 0; i < len; i++) {
+            if (bl_lower(a[i]) != bl_lower(b[i]))
+                return false;
+        }
+        return true;
+    }
+    for (size_t i = 0; i + 8 < len; i += 8) {
+        if (word_at(a + i, true) != word_at(b + i, true))
+            return false;
+    }
+    return word_at(a + len - 8, true) == word_at(b + len - 8, true);
+}
 
 bool bl_str_ieq(bl_str a, bl_str b)
 {
-    return a.len == b.len && (a.len == 0 || strncasecmp(a.p, b.p, a.len) == 0);
+    return a.len == b.len && same_lower(a.p, b.p, a.len);
 }
 
 bool bl_str_istarts(bl_str s, bl_str prefix)
 {
-    return s.len >= prefix.len && strncasecmp(s.p, prefix.p, prefix.len) == 0;
+    return s.len >= prefix.len && same_lower(s.p, prefix.p, prefix.len);
 }
 
 int bl_str_cmp(bl_str a, bl_str b)
@@ -36,7 +68,7 @@ ssize_t bl_str_ifind(bl_str s, bl_str needle)
     for (size_t i = 0; i + needle.len <= s.len; i++) {
         if (needle.len && bl_lower(s.p[i]) != bl_lower(needle.p[0]))
             continue;
-        if (strncasecmp(s.p + i, needle.p, needle.len) == 0)
+        if (same_lower(s.p + i, needle.p, needle.len))
             return (ssize_t)i;
     }
     return -1;
@@ -124,22 +156,6 @@ char *bl_u64_write(char *to, uint64_t n)
     return to + (sizeof digits - at);
 }
 
-/* Eight bytes, with A-Z as a-z if `lower`. */
-static inline uint64_t hash_word(const char *p, bool lower)
-{
-    const uint64_t ones = 0x0101010101010101ull;
-    uint64_t word;
-
-    memcpy(&word, p, sizeof word);
-    if (!lower)
-        return word;
-    /* the top bit of each byte: is it at least 'A', is it beyond 'Z' */
-    uint64_t low = word & 0x7f * ones;
-    uint64_t from_a = low + (0x80 - 'A') * ones, beyond_z = low + (0x7f - 'Z') * ones;
-    uint64_t upper = (from_a ^ beyond_z) & ~word & 0x80 * ones;
-    return word | upper >> 2;
-}
-
 /* Of words, the last of which overlaps the one before. */
 static inline uint32_t hash(const char *p, size_t len, bool lower)
 {
@@ -149,11 +165,11 @@ static inline uint32_t hash(const char *p, size_t len, bool lower)
     if (len < sizeof few) {
         for (size_t i = 0; i < len; i++)
             few[i] = p[i];
-        return (uint32_t)bl_hash_mix(h, hash_word(few, lower));
+        return (uint32_t)bl_hash_mix(h, word_at(few, lower));
     }
     for (size_t i = 0; i + 8 < len; i += 8)
-        h = bl_hash_mix(h, hash_word(p + i, lower));
-    return (uint32_t)bl_hash_mix(h, hash_word(p + len - 8, lower));
+        h = bl_hash_mix(h, word_at(p + i, lower));
+    return (uint32_t)bl_hash_mix(h, word_at(p + len - 8, lower));
 }
 
 uint32_t bl_hash(const char *p, size_t len)
@@ -177,6 +193,6 @@ uint32_t bl_hash_sample(bl_str s)
         return bl_hash(s.p, s.len);
     size_t step = s.len / SAMPLES + 1;
     for (size_t i = 0; i + sizeof h < s.len; i += step)
-        h = bl_hash_mix(h, hash_word(s.p + i, false));
-    return (uint32_t)bl_hash_mix(h, hash_word(s.p + s.len - sizeof h, false));
+        h = bl_hash_mix(h, word_at(s.p + i, false));
+    return (uint32_t)bl_hash_mix(h, word_at(s.p + s.len - sizeof h, false));
 }

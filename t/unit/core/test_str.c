@@ -7,6 +7,19 @@ START_TEST(equal_without_case)
     ck_assert(!bl_str_ieq(BL_STR("Host"), BL_STR("Hos")));
     ck_assert(!bl_str_eq(BL_STR("Host"), BL_STR("host")));
     ck_assert(bl_str_eq(BL_STR_NONE, BL_STR("")));
+    ck_assert(bl_str_ieq(BL_STR_NONE, BL_STR("")) && bl_str_istarts(BL_STR_NONE, BL_STR("")));
+    ck_assert(bl_str_ieq(BL_STR("Accept-Encoding"), BL_STR("aCCEPT-eNCODING")));
+    ck_assert(!bl_str_ieq(BL_STR("[\\]^_`{|}~\x7f\xc1"), BL_STR("{|}~\x7f@[\\]^_\xe1")));
+}
+END_TEST
+
+START_TEST(nul_is_a_byte)
+{
+    ck_assert(bl_str_ieq(BL_STR("a\0b"), BL_STR("A\0B")));
+    ck_assert(!bl_str_ieq(BL_STR("a\0b"), BL_STR("a\0c")));
+    ck_assert(!bl_str_ieq(BL_STR("example\0.org"), BL_STR("example\0.net")));
+    ck_assert(!bl_str_istarts(BL_STR("a\0bc"), BL_STR("a\0c")));
+    ck_assert_int_eq(bl_str_ifind(BL_STR("a\0b a\0C"), BL_STR("A\0c")), 4);
 }
 END_TEST
 
@@ -52,4 +65,4 @@ START_TEST(writes_numbers)
 }
 END_TEST
 
-UNIT_MAIN("str", equal_without_case, find, trim, whole_numbers, writes_numbers)
+UNIT_MAIN("str", equal_without_case, nul_is_a_byte, find, trim, whole_numbers, writes_numbers)
