@@ -167,3 +167,39 @@ location /dated {
 [201, 200]
 --- response_headers eval
 ['!Last-Modified', 'Last-Modified: Sun, 09 Sep 2001 01:46:40 GMT']
+
+
+
+=== TEST 9: an answer that belongs to no get
+--- tcp_listen: $TEST_NGINX_RAND_PORT_1
+--- tcp_reply eval
+"HELLO\r\n"
+--- tcp_no_close
+--- config
+location /bad {
+    set $memc_key k;
+    memc_read_timeout 5s;
+    memc_pass 127.0.0.1:$TEST_NGINX_RAND_PORT_1;
+}
+--- request
+GET /bad
+--- error_code: 502
+--- error_log
+memcached sent invalid response "HELLO"
+
+
+
+=== TEST 10: a value without a length
+--- tcp_listen: $TEST_NGINX_RAND_PORT_1
+--- tcp_reply eval
+"VALUE k 0\r\n"
+--- config
+location /bad {
+    set $memc_key k;
+    memc_pass 127.0.0.1:$TEST_NGINX_RAND_PORT_1;
+}
+--- request
+GET /bad
+--- error_code: 502
+--- error_log
+memcached sent invalid length in response "VALUE k 0"

@@ -102,3 +102,20 @@ GET /t
 --- error_code: 502
 --- error_log
 redis sent invalid response
+
+
+
+=== TEST 5: … in binary: a NUL begins no reply
+--- tcp_listen: $TEST_NGINX_RAND_PORT_1
+--- tcp_reply eval
+"\0\r\n"
+--- config
+location /t {
+    redis2_query ping;
+    redis2_pass 127.0.0.1:$TEST_NGINX_RAND_PORT_1;
+}
+--- request
+GET /t
+--- error_code: 502
+--- error_log
+redis sent invalid response

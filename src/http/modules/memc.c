@@ -6,25 +6,15 @@
  *   set $memc_flags 0; set $memc_exptime 60;
  *   memc_pass 127.0.0.1:11211;
  *
- * What get finds is the response's body; of the other commands the reply itself is. A reply is one
- * of four kinds, which the codec (the second half of the file) tells apart:
- *
- *     value   "VALUE key flags LENGTH", the bytes, "END"; or "END" alone: 404
- *     line    "STORED" 201, "DELETED" 200, "NOT_FOUND" 404, 17 …
- *     list    lines up to "END"
- *     error   "ERROR", "CLIENT_ERROR …", "SERVER_ERROR …": 502 */
+ * What get finds is the response's body; of the other commands the reply itself is (memc_reply.h).
+ */
 #include "http/modules/memc.h"
 #include "core/time.h"
 #include "http/escape.h"
 #include "http/mime.h"
+#include "http/modules/memc_reply.h"
 #include "http/upstream/target.h"
 #include "http/variable.h"
-
-typedef enum reply {
-    VALUE,
-    LINE,
-    LIST
-} reply;
 
 /* A command; `form` says what stands behind its name. */
 typedef struct command {
@@ -36,14 +26,16 @@ typedef struct command {
         WITH_TIME,  /* [exptime] */
         PLAIN,
     } form;
-    reply reply;
+    bl_memc_kind reply;
 } command;
 
 static const command commands[] = {
-    {"get", WITH_KEY, VALUE},       {"set", WITH_VALUE, LINE},     {"add", WITH_VALUE, LINE},
-    {"delete", WITH_KEY, LINE},     {"replace", WITH_VALUE, LINE}, {"append", WITH_VALUE, LINE},
-    {"prepend", WITH_VALUE, LINE},  {"incr", WITH_DELTA, LINE},    {"decr", WITH_DELTA, LINE},
-    {"flush_all", WITH_TIME, LINE}, {"stats", PLAIN, LIST},        {"version", PLAIN, LINE},
+    {"get", WITH_KEY, BL_MEMC_VALUE},      {"set", WITH_VALUE, BL_MEMC_LINE},
+    {"add", WITH_VALUE, BL_MEMC_LINE},     {"delete", WITH_KEY, BL_MEMC_LINE},
+    {"replace", WITH_VALUE, BL_MEMC_LINE}, {"append", WITH_VALUE, BL_MEMC_LINE},
+    {"prepend", WITH_VALUE, BL_MEMC_LINE}, {"incr", WITH_DELTA, BL_MEMC_LINE},
+    {"decr", WITH_DELTA, BL_MEMC_LINE},    {"flush_all", WITH_TIME, BL_MEMC_LINE},
+    {"stats", PLAIN, BL_MEMC_LIST},        {"version", PLAIN, BL_MEMC_LINE},
 };
 
 enum {
@@ -68,7 +60,7 @@ typedef struct settings {
 typedef struct memc {
     const settings *conf;
     const command *command;
-    size_t matched; /* of what ends a value or list, so far */
+    bl_memc_reply reply;
 } memc;
 
 static const char *const variable_names[VARIABLES] = {"memc_cmd", "memc_key", "memc_value",
@@ -254,7 +246,7 @@ static void reset(bl_upstream *u)
 {
     memc *m = u->data;
 
-    m->matched = 0;
+    m->reply = (bl_memc_reply){.kind = m->command->reply};
     u->head.status = 0;
     u->head.status_line = BL_STR_NONE;
     bl_headers_init(&u->head.headers, u->head.known);
@@ -263,27 +255,9 @@ static void reset(bl_upstream *u)
     u->head.keepalive = true;
 }
 
-static bl_status answer(bl_upstream *u, int status, int64_t length)
-{
-    u->head.status = u->trying->status = status;
-    u->head.content_length = length;
-    return BL_OK;
-}
-
 static void add_field(bl_upstream *u, const char *name, bl_str value)
 {
     bl_headers_add(&u->head.headers, u->r->pool, bl_str_c(name), value);
-}
-
-/* The word at the front of `text`, which it is taken off. */
-static bl_str take_word(bl_str *text)
-{
-    ssize_t space = bl_str_chr(*text, ' ');
-    bl_str word = space < 0 ? *text : bl_str_of(text->p, (size_t)space);
-    size_t used = BL_MIN(word.len + 1, text->len);
-
-    *text = bl_str_of(text->p + used, text->len - used);
-    return word;
 }
 
 static void use_flags(bl_upstream *u, bl_str flags)
@@ -298,135 +272,58 @@ static void use_flags(bl_upstream *u, bl_str flags)
     add_field(u, "Last-Modified", bl_pool_str(u->r->pool, bl_str_of(text, sizeof text)));
 }
 
-/* "VALUE key flags bytes [cas]", without its end. */
-static bl_status use_value(bl_upstream *u, bl_str line)
+static void describe(bl_upstream *u, const bl_memc_reply *reply)
 {
-    bl_str rest = line;
-
-    take_word(&rest);
-    take_word(&rest);
-    bl_str flags = take_word(&rest);
-    int64_t length = bl_str_to_int(take_word(&rest));
-    if (length < 0) {
-        bl_log_write(BL_LOG_ERR, u->r->log, 0, "memcached sent invalid length in response \"%.*s\"",
-                     BL_STR_ARG(line));
-        return BL_ERROR;
+    u->head.status = u->trying->status = reply->status;
+    u->head.content_length = reply->length;
+    if (reply->status == 502)
+        bl_log_write(BL_LOG_ERR, u->r->log, 0, "memcached sent \"%.*s\"", BL_STR_ARG(reply->line));
+    if (reply->has_end) {
+        use_flags(u, reply->flags);
+        add_field(u, "Content-Type", bl_mime_of(u->r));
+    } else if (reply->length != 0) {
+        add_field(u, "Content-Type", BL_STR("text/plain"));
     }
-    use_flags(u, flags);
-    add_field(u, "Content-Type", bl_mime_of(u->r));
-    return answer(u, 200, length);
-}
-
-static int status_of_line(bl_str line)
-{
-    if (bl_str_eq(line, BL_STR("STORED")))
-        return 201;
-    if (bl_str_eq(line, BL_STR("NOT_FOUND")))
-        return 404;
-    if (bl_str_starts(line, BL_STR("ERROR")) || bl_str_starts(line, BL_STR("CLIENT_ERROR")) ||
-        bl_str_starts(line, BL_STR("SERVER_ERROR")))
-        return 502;
-    return 200;
-}
-
-/* A reply that is one line: it is the body, unless the server's own page is sent. */
-static bl_status use_line(bl_upstream *u, bl_str line, size_t whole)
-{
-    int status = status_of_line(line);
-
-    if (status == 502)
-        bl_log_write(BL_LOG_ERR, u->r->log, 0, "memcached sent \"%.*s\"", BL_STR_ARG(line));
-    if (status == 404) {
-        u->in->pos += whole;
-        return answer(u, 404, 0);
-    }
-    add_field(u, "Content-Type", BL_STR("text/plain"));
-    return answer(u, status, (int64_t)whole);
 }
 
 static bl_status parse_head(bl_upstream *u)
 {
-    const memc *m = u->data;
+    memc *m = u->data;
     bl_buf *in = u->in;
-    bl_str text = bl_str_of(in->pos, (size_t)(in->last - in->pos));
-    ssize_t lf = bl_str_chr(text, '\n');
+    size_t used;
+    bl_status status =
+        bl_memc_reply_head(&m->reply, bl_str_of(in->pos, (size_t)(in->last - in->pos)), &used);
 
-    if (lf < 0)
-        return BL_AGAIN;
-    bl_str line = bl_str_of(text.p, (size_t)lf);
-    if (line.len && line.p[line.len - 1] == '\r')
-        line.len--;
-    if (m->command->reply == VALUE && bl_str_starts(line, BL_STR("VALUE "))) {
-        in->pos += lf + 1;
-        return use_value(u, line);
-    }
-    if (m->command->reply == VALUE && bl_str_eq(line, BL_STR("END"))) {
-        in->pos += lf + 1;
-        return answer(u, 404, 0);
-    }
-    if (m->command->reply == LIST && status_of_line(line) == 200) {
-        add_field(u, "Content-Type", BL_STR("text/plain"));
-        return answer(u, 200, -1);
-    }
-    return use_line(u, line, (size_t)lf + 1);
+    if (status == BL_ERROR)
+        bl_log_write(BL_LOG_ERR, u->r->log, 0, "memcached sent invalid %s \"%.*s\"",
+                     m->reply.has_end ? "length in response" : "response",
+                     BL_STR_ARG(m->reply.line));
+    if (status != BL_OK)
+        return status;
+    in->pos += used;
+    describe(u, &m->reply);
+    return BL_OK;
 }
 
-/* Takes what belongs to `end` off the front of *in. */
-static bl_upstream_piece take_end(bl_upstream *u, bl_str *in, bl_str end)
+/* Takes the end of a value off the front of *in. */
+static bl_upstream_piece take_end(bl_upstream *u, bl_str *in)
 {
     memc *m = u->data;
+    size_t used;
+    bl_status status = bl_memc_reply_end(&m->reply, *in, &used);
 
-    while (m->matched < end.len) {
-        if (in->len == 0)
-            return BL_UP_MORE;
-        if (in->p[0] != end.p[m->matched]) {
-            bl_log_write(BL_LOG_ERR, u->r->log, 0, "memcached sent invalid trailer");
-            return BL_UP_BAD;
-        }
-        *in = bl_str_of(in->p + 1, in->len - 1);
-        m->matched++;
+    if (status == BL_ERROR) {
+        bl_log_write(BL_LOG_ERR, u->r->log, 0, "memcached sent invalid trailer");
+        return BL_UP_BAD;
     }
-    return BL_UP_END;
+    *in = bl_str_of(in->p + used, in->len - used);
+    return status == BL_OK ? BL_UP_END : BL_UP_MORE;
 }
 
-static bl_upstream_piece take_counted(bl_upstream *u, bl_str *in, bl_str *piece)
+static bl_upstream_piece take_piece(bl_str *in, size_t n, bl_str *piece)
 {
-    const memc *m = u->data;
-    size_t n = (size_t)BL_MIN((int64_t)in->len, u->body_left);
-
-    if (u->body_left == 0) {
-        bool has_end = m->command->reply == VALUE && u->head.status == 200;
-        return has_end ? take_end(u, in, BL_STR("\r\nEND\r\n")) : BL_UP_END;
-    }
     if (n == 0)
         return BL_UP_MORE;
-    *piece = bl_str_of(in->p, n);
-    *in = bl_str_of(in->p + n, in->len - n);
-    u->body_left -= (int64_t)n;
-    return BL_UP_DATA;
-}
-
-/* Up to a line "END". `matched` begins as if a line had just ended. */
-static bl_upstream_piece take_list(bl_upstream *u, bl_str *in, bl_str *piece)
-{
-    static const bl_str end = BL_STR_INIT("END\r\n");
-    enum {
-        NOT_THIS_LINE = 100
-    };
-    memc *m = u->data;
-    size_t n = 0;
-
-    if (m->matched == end.len)
-        return BL_UP_END;
-    if (in->len == 0)
-        return BL_UP_MORE;
-    while (n < in->len && m->matched != end.len) {
-        char c = in->p[n++];
-        if (m->matched < end.len && c == end.p[m->matched])
-            m->matched++;
-        else
-            m->matched = c == '\n' ? 0 : NOT_THIS_LINE;
-    }
     *piece = bl_str_of(in->p, n);
     *in = bl_str_of(in->p + n, in->len - n);
     return BL_UP_DATA;
@@ -434,7 +331,19 @@ static bl_upstream_piece take_list(bl_upstream *u, bl_str *in, bl_str *piece)
 
 static bl_upstream_piece parse_body(bl_upstream *u, bl_str *in, bl_str *piece)
 {
-    return u->head.content_length < 0 ? take_list(u, in, piece) : take_counted(u, in, piece);
+    memc *m = u->data;
+    size_t n;
+
+    if (m->reply.length < 0) {
+        if (bl_memc_reply_list(&m->reply, *in, &n) == BL_OK && n == 0)
+            return BL_UP_END;
+        return take_piece(in, n, piece);
+    }
+    if (u->body_left == 0)
+        return m->reply.has_end ? take_end(u, in) : BL_UP_END;
+    n = (size_t)BL_MIN((int64_t)in->len, u->body_left);
+    u->body_left -= (int64_t)n;
+    return take_piece(in, n, piece);
 }
 
 static const bl_upstream_codec codec = {

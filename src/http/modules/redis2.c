@@ -6,10 +6,10 @@
  *   redis2_raw_queries 2 $request_body;        … and so many replies
  *   redis2_pass 127.0.0.1:6379;
  *
- * Where the last reply ends follows from the protocol: a line, a counted text, or a counted array
- * of replies, which are so many more that are awaited. */
+ * redis2_reply.h finds where the last reply ends. */
 #include "http/modules/redis2.h"
 #include "http/mime.h"
+#include "http/modules/redis2_reply.h"
 #include "http/upstream/target.h"
 
 typedef struct query {
@@ -29,11 +29,7 @@ typedef struct settings {
 typedef struct redis {
     const settings *conf;
     int64_t asked;
-    int64_t awaited;   /* replies */
-    char type;         /* of the line that is being read; 0: at its start */
-    bool negative;     /* its number */
-    int64_t number;    /* … so far */
-    int64_t text_left; /* bytes of a counted text, with its end */
+    bl_redis2_replies replies;
 } redis;
 
 static const bl_upstream_codec codec;
@@ -95,9 +91,7 @@ static void reset(bl_upstream *u)
 {
     redis *d = u->data;
 
-    d->awaited = d->asked;
-    d->type = 0;
-    d->text_left = 0;
+    bl_redis2_replies_await(&d->replies, d->asked);
     u->head.status = 0;
     u->head.status_line = BL_STR_NONE;
     bl_headers_init(&u->head.headers, u->head.known);
@@ -108,70 +102,29 @@ static void reset(bl_upstream *u)
 
 static bl_status parse_head(bl_upstream *u)
 {
-    redis *d = u->data;
-
     if (u->in->pos == u->in->last)
         return BL_AGAIN;
-    if (strchr("+-:$*", u->in->pos[0]) == NULL) {
+    if (!bl_redis2_replies_begin(u->in->pos[0])) {
         bl_log_write(BL_LOG_ERR, u->r->log, 0, "redis sent invalid response");
         return BL_ERROR;
     }
-    d->awaited = d->asked;
     u->head.status = u->trying->status = 200;
     bl_headers_add(&u->head.headers, u->r->pool, BL_STR("Content-Type"), bl_mime_of(u->r));
     return BL_OK;
 }
 
-static void end_line(redis *d)
-{
-    int64_t number = d->negative ? -1 : d->number;
-
-    if (d->type == '$' && number >= 0)
-        d->text_left = number + 2;
-    else if (d->type == '*' && number > 0)
-        d->awaited += number - 1;
-    else
-        d->awaited--;
-    d->type = 0;
-}
-
-/* One byte of a line. False: no reply begins so, or its number is absurd. */
-static bool take_byte(redis *d, char c)
-{
-    if (d->type == 0) {
-        d->type = c;
-        d->negative = false;
-        d->number = 0;
-        return c && strchr("+-:$*", c);
-    }
-    if (c == '\n')
-        end_line(d);
-    else if (c == '-')
-        d->negative = true;
-    else if (c >= '0' && c <= '9' && (d->type == '$' || d->type == '*'))
-        d->number = d->number * 10 + (c - '0');
-    return d->number < INT32_MAX;
-}
-
 static bl_upstream_piece parse_body(bl_upstream *u, bl_str *in, bl_str *piece)
 {
     redis *d = u->data;
-    size_t n = 0;
+    size_t n;
 
-    if (d->awaited == 0)
+    if (d->replies.awaited == 0)
         return BL_UP_END;
     if (in->len == 0)
         return BL_UP_MORE;
-    while (n < in->len && d->awaited > 0) {
-        if (d->text_left) {
-            size_t taken = (size_t)BL_MIN((int64_t)(in->len - n), d->text_left);
-            n += taken;
-            d->text_left -= (int64_t)taken;
-            d->awaited -= d->text_left == 0;
-        } else if (!take_byte(d, in->p[n++])) {
-            bl_log_write(BL_LOG_ERR, u->r->log, 0, "redis sent invalid response");
-            return BL_UP_BAD;
-        }
+    if (bl_redis2_replies_take(&d->replies, *in, &n) == BL_ERROR) {
+        bl_log_write(BL_LOG_ERR, u->r->log, 0, "redis sent invalid response");
+        return BL_UP_BAD;
     }
     *piece = bl_str_of(in->p, n);
     *in = bl_str_of(in->p + n, in->len - n);
