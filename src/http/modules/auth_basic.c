@@ -106,8 +106,7 @@ static int load(const char *path, bl_str *text)
     return 0;
 }
 
-/* The hash on the line of `user`; a second colon ends it. */
-static bool find_hash(bl_str text, bl_str user, bl_str *hash)
+bool bl_auth_basic_find(bl_str text, bl_str user, bl_str *hash)
 {
     while (text.len) {
         ssize_t end = bl_str_chr(text, '\n');
@@ -226,13 +225,13 @@ static bool matches_sha(bl_str password, bl_str encoded, bool salted)
     return CRYPTO_memcmp(digest, decoded, SHA_DIGEST_LENGTH) == 0;
 }
 
-static bool matches_crypt(bl_request *r, bl_str password, bl_str hash)
+static bool matches_crypt(bl_pool *pool, bl_log *log, bl_str password, bl_str hash)
 {
-    struct crypt_data *data = bl_pool_zalloc(r->pool, sizeof *data);
-    const char *made = crypt_r(bl_pool_cstr(r->pool, password), bl_pool_cstr(r->pool, hash), data);
+    struct crypt_data *data = bl_pool_zalloc(pool, sizeof *data);
+    const char *made = crypt_r(bl_pool_cstr(pool, password), bl_pool_cstr(pool, hash), data);
 
     if (made == NULL || made[0] == '*') {
-        bl_log_write(BL_LOG_CRIT, r->log, errno, "crypt_r() failed");
+        bl_log_write(BL_LOG_CRIT, log, errno, "crypt_r() failed");
         return false;
     }
     return same_secret(bl_str_c(made), hash);
@@ -243,7 +242,7 @@ static bl_str behind(bl_str s, size_t n)
     return bl_str_of(s.p + n, s.len - n);
 }
 
-static bool matches(bl_request *r, bl_str password, bl_str hash)
+bool bl_auth_basic_matches(bl_pool *pool, bl_log *log, bl_str password, bl_str hash)
 {
     if (bl_str_starts(hash, BL_STR("$apr1$")))
         return matches_apr1(password, hash);
@@ -253,7 +252,7 @@ static bool matches(bl_request *r, bl_str password, bl_str hash)
         return matches_sha(password, behind(hash, 6), true);
     if (bl_str_starts(hash, BL_STR("{SHA}")))
         return matches_sha(password, behind(hash, 5), false);
-    return matches_crypt(r, password, hash);
+    return matches_crypt(pool, log, password, hash);
 }
 
 /* ------------------------------------------------------------- the handler */
@@ -296,12 +295,12 @@ static bl_step check(bl_request *r)
         return err == ENOENT ? 403 : 500;
     }
     r->realm_user = user;
-    if (!find_hash(text, user, &hash)) {
+    if (!bl_auth_basic_find(text, user, &hash)) {
         bl_log_write(BL_LOG_ERR, r->log, 0, "user \"%.*s\" was not found in \"%s\"",
                      BL_STR_ARG(user), path.p);
         return challenge(r, realm);
     }
-    if (!matches(r, password, hash)) {
+    if (!bl_auth_basic_matches(r->pool, r->log, password, hash)) {
         bl_log_write(BL_LOG_ERR, r->log, 0, "user \"%.*s\": password mismatch", BL_STR_ARG(user));
         return challenge(r, realm);
     }

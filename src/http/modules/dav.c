@@ -218,7 +218,27 @@ static bl_step make_collection(bl_request *r)
 
 /* ------------------------------------------------------------- COPY, MOVE */
 
-/* "http://this.host/path" or "/path": the path, decoded. False: 400 was explained in the log. */
+bl_dav_destination_result bl_dav_destination(bl_pool *pool, bl_str value, bl_str host, bl_str *uri)
+{
+    bl_str s = value,
+           scheme = bl_str_istarts(s, BL_STR("https://")) ? BL_STR("https://") : BL_STR("http://");
+
+    if (bl_str_istarts(s, scheme) && host.len) {
+        s = bl_str_of(s.p + scheme.len, s.len - scheme.len);
+        if (!bl_str_istarts(s, host))
+            return BL_DAV_ELSEWHERE;
+        ssize_t slash = bl_str_chr(s, '/'); /* behind the port */
+        size_t len = slash < 0 ? s.len : (size_t)slash;
+        s = bl_str_of(s.p + len, s.len - len);
+    }
+    *uri = bl_escape_undo(pool, s);
+    bool safe = uri->len && uri->p[0] == '/' && memchr(uri->p, '\0', uri->len) == NULL &&
+                memmem(uri->p, uri->len, "/../", 4) == NULL &&
+                !(uri->len >= 3 && memcmp(uri->p + uri->len - 3, "/..", 3) == 0);
+    return safe ? BL_DAV_HERE : BL_DAV_UNSAFE;
+}
+
+/* False: 400 was explained in the log. */
 static bool destination(bl_request *r, bl_str *uri)
 {
     const bl_header *h = bl_headers_find(&r->in, BL_STR("Destination"), NULL);
@@ -227,29 +247,20 @@ static bool destination(bl_request *r, bl_str *uri)
         bl_log_write(BL_LOG_ERR, r->log, 0, "client sent no \"Destination\" header");
         return false;
     }
-    bl_str s = h->value;
-    bl_str scheme = bl_str_istarts(s, BL_STR("https://")) ? BL_STR("https://") : BL_STR("http://");
-    if (bl_str_istarts(s, scheme) && r->host.len) {
-        s = bl_str_of(s.p + scheme.len, s.len - scheme.len);
-        if (!bl_str_istarts(s, r->host)) {
-            bl_log_write(BL_LOG_ERR, r->log, 0,
-                         "\"Destination\" URI \"%.*s\" is handled by different repository than the "
-                         "source URI",
-                         BL_STR_ARG(h->value));
-            return false;
-        }
-        ssize_t slash = bl_str_chr(s, '/'); /* behind the port */
-        size_t host = slash < 0 ? s.len : (size_t)slash;
-        s = bl_str_of(s.p + host, s.len - host);
-    }
-    *uri = bl_escape_undo(r->pool, s);
-    bool safe = uri->len && uri->p[0] == '/' && memchr(uri->p, '\0', uri->len) == NULL &&
-                memmem(uri->p, uri->len, "/../", 4) == NULL &&
-                !(uri->len >= 3 && memcmp(uri->p + uri->len - 3, "/..", 3) == 0);
-    if (!safe)
+    switch (bl_dav_destination(r->pool, h->value, r->host, uri)) {
+    case BL_DAV_HERE:
+        return true;
+    case BL_DAV_ELSEWHERE:
+        bl_log_write(BL_LOG_ERR, r->log, 0,
+                     "\"Destination\" URI \"%.*s\" is handled by different repository than the "
+                     "source URI",
+                     BL_STR_ARG(h->value));
+        return false;
+    default:
         bl_log_write(BL_LOG_ERR, r->log, 0, "client sent invalid \"Destination\" header: \"%.*s\"",
                      BL_STR_ARG(h->value));
-    return safe;
+        return false;
+    }
 }
 
 /* 0, or the status: may the destination be written over? *there: it exists. */

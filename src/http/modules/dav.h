@@ -6,4 +6,14 @@
 
 extern bl_module bl_dav_module;
 
+typedef enum bl_dav_destination_result {
+    BL_DAV_HERE,
+    BL_DAV_ELSEWHERE, /* on another host */
+    BL_DAV_UNSAFE,    /* no path, or one that climbs */
+} bl_dav_destination_result;
+
+/* The path, decoded, of a Destination field: "http://host/path" or "/path" (RFC 4918 section 10.3).
+ * Pure. */
+bl_dav_destination_result bl_dav_destination(bl_pool *pool, bl_str value, bl_str host, bl_str *uri);
+
 #endif

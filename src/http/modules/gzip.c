@@ -43,8 +43,7 @@ static const bl_conf_word_value version_words[] = {{"1.0", 1000}, {"1.1", 1001},
 
 /* ------------------------------------------------------------- may it be compressed? */
 
-/* "gzip" in Accept-Encoding with a quality above 0 (RFC 9110 section 12.5.3). */
-static bool takes_gzip(bl_str list)
+bool bl_gzip_is_taken(bl_str list)
 {
     while (list.len) {
         ssize_t comma = bl_str_chr(list, ',');
@@ -116,7 +115,7 @@ bool bl_gzip_is_ok(bl_request *r)
     const settings *s = BL_LOC_SETTINGS(r, bl_gzip_module);
     bl_header *accepts = bl_headers_known(&r->in, BL_H_ACCEPT_ENCODING);
 
-    return bl_request_is_main(r) && accepts && takes_gzip(accepts->value) &&
+    return bl_request_is_main(r) && accepts && bl_gzip_is_taken(accepts->value) &&
            r->http_version >= s->http_version &&
            (!bl_headers_known(&r->in, BL_H_VIA) || is_ok_for_proxies(r, s->proxied)) &&
            !is_disabled_for(r, s);

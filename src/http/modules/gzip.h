@@ -7,6 +7,8 @@
 extern bl_module bl_gzip_module;
 extern const bl_filter bl_gzip_filter;
 
+/* "gzip" in a value of Accept-Encoding with a quality above 0 (RFC 9110 section 12.5.3). Pure. */
+bool bl_gzip_is_taken(bl_str list);
 /* Whether the client takes gzip and the gzip_ settings allow it for this request: also for files
  * that are compressed already (gzip_static). */
 bool bl_gzip_is_ok(bl_request *r);

@@ -60,6 +60,19 @@ extern bl_module bl_proxy_module;
 bl_step bl_proxy_handler(bl_request *r);
 
 /* proxy_url.c */
+/* A URL in pieces; host without brackets. */
+typedef struct bl_proxy_url {
+    bl_str scheme;
+    bool tls;
+    bl_str authority; /* "host:port", "unix:/path" */
+    bl_str host;
+    int port, default_port;
+    bl_str uri;
+    bl_hostport hp;
+} bl_proxy_url;
+
+/* NULL, or what is wrong with it. Pure. */
+const char *bl_proxy_url_parse(bl_str text, bl_proxy_url *to);
 extern const bl_type bl_type_proxy_pass;
 /* Settles where the request goes: u's fields and the request's own target. 0, or the status. */
 int bl_proxy_aim(bl_upstream *u, bl_proxy *proxy);

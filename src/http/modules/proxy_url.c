@@ -9,18 +9,7 @@ static bl_str behind(bl_str s, size_t n)
     return bl_str_of(s.p + n, s.len - n);
 }
 
-/* A URL in pieces; host without brackets. */
-typedef struct url {
-    bl_str scheme;
-    bool tls;
-    bl_str authority; /* "host:port", "unix:/path" */
-    bl_str host;
-    int port, default_port;
-    bl_str uri;
-    bl_hostport hp;
-} url;
-
-static bool take_scheme(bl_str *text, url *to)
+static bool take_scheme(bl_str *text, bl_proxy_url *to)
 {
     static const bl_str http = BL_STR_INIT("http://"), https = BL_STR_INIT("https://");
 
@@ -34,7 +23,7 @@ static bool take_scheme(bl_str *text, url *to)
 }
 
 /* "unix:/path:/uri", or "host:port/uri". */
-static void split(bl_str text, url *to)
+static void split(bl_str text, bl_proxy_url *to)
 {
     size_t end = 0;
 
@@ -53,8 +42,7 @@ static void split(bl_str text, url *to)
         to->uri = behind(text, end);
 }
 
-/* NULL, or what is wrong. */
-static const char *parse_url(bl_str text, url *to)
+const char *bl_proxy_url_parse(bl_str text, bl_proxy_url *to)
 {
     if (!take_scheme(&text, to))
         return "invalid URL prefix";
@@ -69,7 +57,7 @@ static const char *parse_url(bl_str text, url *to)
     return NULL;
 }
 
-static void describe(bl_pool *pool, const url *from, bl_proxy_target *to)
+static void describe(bl_pool *pool, const bl_proxy_url *from, bl_proxy_target *to)
 {
     bool usual = from->port == 0 || from->port == from->default_port;
 
@@ -115,8 +103,8 @@ static const char *why_no_uri(const bl_location *loc)
 static bool read_constant(bl_conf *cf, const bl_conf_node *node, bl_str text,
                           bl_proxy_target *target, const bl_location *loc)
 {
-    url parts;
-    const char *error = parse_url(text, &parts), *why = why_no_uri(loc);
+    bl_proxy_url parts;
+    const char *error = bl_proxy_url_parse(text, &parts), *why = why_no_uri(loc);
 
     if (error && strcmp(error, "invalid URL prefix") == 0)
         return bl_conf_error(cf, node, 1, "invalid URL prefix");
@@ -166,8 +154,8 @@ static int aim_at_text(bl_upstream *u, const bl_proxy_target *conf, bl_proxy *pr
     bl_request *r = u->r;
     bl_str text = bl_value_eval(r, conf->url);
     bl_proxy_target *target = BL_NEW(r->pool, bl_proxy_target);
-    url parts;
-    const char *error = parse_url(text, &parts);
+    bl_proxy_url parts;
+    const char *error = bl_proxy_url_parse(text, &parts);
 
     if (error) {
         bl_log_write(BL_LOG_ERR, r->log, 0, "%s in \"%.*s\"", error, BL_STR_ARG(text));

@@ -88,21 +88,36 @@ static void use_field(bl_request *r, bl_str line)
         bl_headers_add(&r->out.headers, r->pool, f.name, f.value);
 }
 
+bool bl_srcache_parse(bl_str text, int *status, bl_str *fields, bl_str *body)
+{
+    bl_str line = next_line(&text), rest = text;
+    int64_t number = -1;
+
+    if (line.len >= 12 && bl_str_starts(line, BL_STR("HTTP/1.")))
+        number = bl_str_to_int(bl_str_of(line.p + 9, 3));
+    if (number < 200 || number > 599)
+        return false;
+    while ((line = next_line(&rest)).len)
+        ;
+    *status = (int)number;
+    *fields = bl_str_of(text.p, text.len - rest.len);
+    *body = rest;
+    return true;
+}
+
 /* Sends a stored response. False: the text is none. */
 static bool use_stored(bl_request *r, bl_str text, bl_step *step)
 {
-    bl_str line = next_line(&text);
-    int64_t status = -1;
+    bl_str fields, body, line;
+    int status;
 
-    if (line.len >= 12 && bl_str_starts(line, BL_STR("HTTP/1.")))
-        status = bl_str_to_int(bl_str_of(line.p + 9, 3));
-    if (status < 200 || status > 599) {
+    if (!bl_srcache_parse(text, &status, &fields, &body)) {
         bl_log_write(BL_LOG_ERR, r->log, 0, "srcache_fetch: no response in what was found");
         return false;
     }
-    while ((line = next_line(&text)).len)
+    while ((line = next_line(&fields)).len)
         use_field(r, line);
-    *step = bl_output_text(r, (int)status, r->out.content_type, text);
+    *step = bl_output_text(r, status, r->out.content_type, body);
     return true;
 }
 
