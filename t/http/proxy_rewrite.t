@@ -46,6 +46,9 @@ is $cookie->('/flags', 'a=1'), 'a=1; Secure; HttpOnly; SameSite=Strict', 'flags 
 is $cookie->('/flags', 'bb=1;Secure'), 'bb=1', 'and taken away';
 is $cookie->('/flags', 'c=1', 'flag=httponly&'), 'c=1; HttpOnly', 'by variable';
 is $cookie->('/flags', 'd=1;Secure'), 'd=1;Secure', 'of others not';
+my $many = ';x=y' x 16;
+is $cookie->('/flags', "a=1$many"), 'a=1' . $many =~ s/;/; /gr . '; Secure; HttpOnly; SameSite=Strict', 'however many there are';
+is $cookie->('/domain', "a=1$many;domain=up.test"), 'a=1' . $many =~ s/;/; /gr . '; domain=localhost', 'to the last';
 
 
 

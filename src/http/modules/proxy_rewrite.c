@@ -1,6 +1,7 @@
 /* Values of the response that name places of the upstream, turned into places of this server:
  * Location and Refresh by proxy_redirect, Set-Cookie by proxy_cookie_domain, _path and _flags. */
 #include "http/modules/proxy.h"
+#include "http/modules/set_cookie.h"
 
 typedef struct rule {
     bl_value *from; /* a prefix, or: */
@@ -290,69 +291,22 @@ static bool rewrite_refresh(bl_request *r, const bl_proxy_rules *rules, bl_str *
 
 /* ------------------------------------------------------------- cookies */
 
-enum {
-    ATTRIBUTES_MAX = 16
-};
-
-/* Set-Cookie, cut at its semicolons. */
-typedef struct cookie {
-    bl_str first; /* name=value */
-    bl_str attributes[ATTRIBUTES_MAX];
-    int count;
-    bool changed;
-} cookie;
-
-static bl_str trim_left(bl_str s)
+/* True: the attribute is another one now. */
+static bool rewrite_attribute(bl_request *r, bl_str *text, const bl_proxy_rules *rules, bool domain)
 {
-    while (s.len && (s.p[0] == ' ' || s.p[0] == '\t'))
-        s = behind(s, 1);
-    return s;
-}
-
-/* False: more attributes than a cookie has. */
-static bool cut(bl_str value, cookie *c)
-{
-    c->count = 0;
-    c->changed = false;
-    for (bool first = true;; first = false) {
-        ssize_t semicolon = bl_str_chr(value, ';');
-        bl_str one = semicolon < 0 ? value : bl_str_of(value.p, (size_t)semicolon);
-        if (first)
-            c->first = one;
-        else if (c->count == ATTRIBUTES_MAX)
-            return false;
-        else
-            c->attributes[c->count++] = trim_left(one);
-        if (semicolon < 0)
-            return true;
-        value = behind(value, (size_t)semicolon + 1);
-    }
-}
-
-static bl_str name_of(bl_str attribute)
-{
-    ssize_t equals = bl_str_chr(attribute, '=');
-
-    return bl_str_trim(equals < 0 ? attribute : bl_str_of(attribute.p, (size_t)equals));
-}
-
-static void rewrite_attribute(bl_request *r, cookie *c, int i, const bl_proxy_rules *rules,
-                              bool domain)
-{
-    bl_str text = c->attributes[i];
-    ssize_t equals = bl_str_chr(text, '=');
+    ssize_t equals = bl_str_chr(*text, '=');
 
     if (equals < 0)
-        return;
+        return false;
     size_t front = (size_t)equals + 1;
-    if (domain && text.len > front && text.p[front] == '.')
+    if (domain && text->len > front && text->p[front] == '.')
         front++;
-    bl_str value = behind(text, front);
+    bl_str value = behind(*text, front);
     if (!apply(r, rules, domain, &value))
-        return;
-    bl_str parts[] = {bl_str_of(text.p, front), value};
-    c->attributes[i] = bl_pool_concat(r->pool, parts, 2);
-    c->changed = true;
+        return false;
+    bl_str parts[] = {bl_str_of(text->p, front), value};
+    *text = bl_pool_concat(r->pool, parts, 2);
+    return true;
 }
 
 static int flags_for(bl_request *r, const bl_proxy_flags *rules, bl_str name)
@@ -372,77 +326,46 @@ static int flags_for(bl_request *r, const bl_proxy_flags *rules, bl_str name)
     return 0;
 }
 
-static void drop_attribute(cookie *c, bl_str name)
+static void apply_flags(bl_set_cookie *c, int flags)
 {
-    int kept = 0;
-
-    for (int i = 0; i < c->count; i++) {
-        if (!bl_str_ieq(name_of(c->attributes[i]), name))
-            c->attributes[kept++] = c->attributes[i];
-    }
-    c->count = kept;
-}
-
-static void add_attribute(cookie *c, bl_str text)
-{
-    if (c->count < ATTRIBUTES_MAX)
-        c->attributes[c->count++] = text;
-}
-
-static void apply_flags(cookie *c, int flags)
-{
-    if (flags == 0)
-        return;
-    c->changed = true;
     if (flags & (SECURE_ON | SECURE_OFF))
-        drop_attribute(c, BL_STR("secure"));
+        bl_set_cookie_drop(c, BL_STR("secure"));
     if (flags & (HTTPONLY_ON | HTTPONLY_OFF))
-        drop_attribute(c, BL_STR("httponly"));
+        bl_set_cookie_drop(c, BL_STR("httponly"));
     if (flags >= SAMESITE_STRICT)
-        drop_attribute(c, BL_STR("samesite"));
+        bl_set_cookie_drop(c, BL_STR("samesite"));
     if (flags & SECURE_ON)
-        add_attribute(c, BL_STR("Secure"));
+        bl_set_cookie_add(c, BL_STR("Secure"));
     if (flags & HTTPONLY_ON)
-        add_attribute(c, BL_STR("HttpOnly"));
+        bl_set_cookie_add(c, BL_STR("HttpOnly"));
     if (flags & SAMESITE_STRICT)
-        add_attribute(c, BL_STR("SameSite=Strict"));
+        bl_set_cookie_add(c, BL_STR("SameSite=Strict"));
     else if (flags & SAMESITE_LAX)
-        add_attribute(c, BL_STR("SameSite=Lax"));
+        bl_set_cookie_add(c, BL_STR("SameSite=Lax"));
     else if (flags & SAMESITE_NONE)
-        add_attribute(c, BL_STR("SameSite=None"));
-}
-
-static bl_str joined(bl_pool *pool, const cookie *c)
-{
-    bl_str parts[1 + 2 * ATTRIBUTES_MAX];
-    size_t count = 0;
-
-    parts[count++] = c->first;
-    for (int i = 0; i < c->count; i++) {
-        parts[count++] = BL_STR("; ");
-        parts[count++] = c->attributes[i];
-    }
-    return bl_pool_concat(pool, parts, count);
+        bl_set_cookie_add(c, BL_STR("SameSite=None"));
 }
 
 static bool rewrite_cookie(bl_request *r, const bl_proxy_location *conf, bl_str *value)
 {
-    cookie c;
+    bl_set_cookie c;
+    bool changed = false;
+    int flags = 0;
 
-    if (!cut(*value, &c))
-        return false;
-    for (int i = 0; i < c.count; i++) {
-        bl_str name = name_of(c.attributes[i]);
+    bl_set_cookie_cut(r->pool, *value, &c);
+    BL_ARRAY_EACH (bl_str, attribute, &c.attributes) {
+        bl_str name = bl_set_cookie_name(*attribute);
         if (conf->cookie_domains && bl_str_ieq(name, BL_STR("domain")))
-            rewrite_attribute(r, &c, i, conf->cookie_domains, true);
+            changed |= rewrite_attribute(r, attribute, conf->cookie_domains, true);
         else if (conf->cookie_paths && bl_str_ieq(name, BL_STR("path")))
-            rewrite_attribute(r, &c, i, conf->cookie_paths, false);
+            changed |= rewrite_attribute(r, attribute, conf->cookie_paths, false);
     }
     if (conf->cookie_flags && !conf->cookie_flags->off)
-        apply_flags(&c, flags_for(r, conf->cookie_flags, name_of(c.first)));
-    if (!c.changed)
+        flags = flags_for(r, conf->cookie_flags, bl_set_cookie_name(c.first));
+    apply_flags(&c, flags);
+    if (!changed && flags == 0)
         return false;
-    *value = joined(r->pool, &c);
+    *value = bl_set_cookie_join(r->pool, &c);
     return true;
 }
 
