@@ -35,7 +35,8 @@ static inline uint32_t bl_array_count(const bl_array *array)
 
 /* for (TYPE *it over the items of `array`), which may be NULL */
 #define BL_ARRAY_EACH(type, it, array)                                                             \
-    for (__typeof__(type) *it = bl_array_items(array), *it##_end = it + bl_array_count(array);     \
+    for (__typeof__(type) *it = bl_array_items(array),                                             \
+                          *it##_end = it ? it + bl_array_count(array) : it;                        \
          it != it##_end; it++)
 
 #endif
