@@ -339,7 +339,7 @@ local function read_body(limits)
     local kind = lower(match(ngx.var.content_type or "", "^%s*([^;%s]*)"))
     if kind == "multipart/form-data" then
         return read_form(limits)
-    elseif kind == "application/json" or find(kind, "^%S+/%S+%+json$") then
+    elseif kind == "application/json" or find(kind, "^[^/]+/.+%+json$") then
         return read_json()
     elseif kind == "application/x-www-form-urlencoded" then
         return read_arguments(limits)

@@ -181,6 +181,15 @@ local function read_body(self)
     return "part_end"
 end
 
+-- Without the bytes of a class at its end. A pattern for that would try each of its places.
+local function trim_end(text, class)
+    local last = #text
+    while last > 0 and find(text, class, last) do
+        last = last - 1
+    end
+    return sub(text, 1, last)
+end
+
 -- The next line of a part's head, or, behind it, the beginning of the content.
 local function read_header(self)
     local line, err = read_line(self)
@@ -194,11 +203,11 @@ local function read_header(self)
     if self.lines > MAX_LINES then
         return nil, nil, "too many header lines"
     end
-    local name, value = match(line, "^([^:%s]+)%s*:%s*(.-)%s*$")
+    local name, at = match(line, "^([^:%s]+)%s*:%s*()")
     if not name then
         return "header", line
     end
-    return "header", { name, value, line }
+    return "header", { name, trim_end(sub(line, at), "^%s"), line }
 end
 
 --- The next piece: "header" and {name, value, line} (or the line, if it is none), "body" and data,
@@ -230,7 +239,7 @@ local function clean_name(name)
     name = gsub(name, "[%c%z\127]", "")
     name = gsub(name, '[<>:"|?*]', "_")
     name = gsub(name, "^[%s.]+", "")
-    name = gsub(name, "[%s.]+$", "")
+    name = trim_end(name, "^[%s.]")
     if #name > MAX_NAME then
         local extension = match(name, "%.%w+$") or ""
         extension = #extension <= 16 and extension or ""

@@ -15,6 +15,7 @@ chmod 0777, $tmp;
 my $server = Bulan::Test::Server->new(http_config => <<"HTTP", config => <<'CONFIG');
 client_max_body_size 2m;
 client_body_buffer_size 4k;
+large_client_header_buffers 4 512k;
 init_by_lua_block {
     cjson, reqargs = require "cjson", require "resty.reqargs"
     folder = "$tmp"
@@ -121,6 +122,7 @@ is request('POST', '/t', $form, 'x=' . 'y' x 10000), '{} {x=' . 'y' x 10000 . '}
 is request('POST', '/t', 'application/json', '{"a":[1,{"b":"c"}]}'), '{} {a=[1,{b=c}]} {}', 'JSON';
 is request('POST', '/t', 'application/vnd.api+json', '5'), '{} 5 {}', 'a type that is JSON, too; a value that is no object';
 is request('POST', '/t', 'application/json', '{"a":"' . 'y' x 10000 . '"}'), '{} {a=' . 'y' x 10000 . '} {}', 'much JSON';
+is request('POST', '/t', 'a' . '/' x 300_000, '{}'), '{} {} {}', 'what is no type, as fast as it is long';
 is request('POST', '/t', 'application/json', 'false'), '{} false {}', 'false is a value';
 like request('POST', '/t', 'application/json', '{"a'), qr/^error: invalid json: /, 'no JSON';
 is request('POST', '/t', 'application/json', ''), '{} {} {}', 'no body';

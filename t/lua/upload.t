@@ -175,6 +175,8 @@ location /names {
             ngx.say(field, " ", filename, " ", #given)
         end
         ngx.say((select(2, disposition('form-data; filename="' .. ("x"):rep(300) .. '.png"'))):gsub("x+", "x"))
+        -- as fast as it is long
+        ngx.say((select(2, disposition('form-data; filename="a' .. ("."):rep(300000) .. 'b . ."'))):gsub("%.+", "."))
         ngx.say(disposition("form-data; name=bare; filename=b.txt"))
         ngx.say(disposition("form-data"))
     }
@@ -194,5 +196,6 @@ f nil 0
 f of a _browser_.txt 20
 f 100%2A %41.txt 14
 x.png1
+a.b1
 bareb.txtb.txt
 nilnilnil
