@@ -89,15 +89,14 @@ function _M.line(self, limit)
     while true do
         local buf, pos = self._buf, self._pos
         local at = find(buf, "\r\n", pos + searched, true)
-        if at then
+        local size = (at or #buf) - pos + 1
+        if size > limit + 1 then -- a CR may be the last byte
+            return nil, "too long a line"
+        elseif at then
             self._pos = at + 2
             return sub(buf, pos, at - 1)
         end
-        local size = #buf - pos + 1
-        if size > limit then
-            return nil, "too long a line"
-        end
-        searched = size > 0 and size - 1 or 0 -- a CR may be the last byte
+        searched = size > 0 and size - 1 or 0
         local ok, err = fill(self)
         if not ok then
             return nil, err

@@ -75,12 +75,12 @@ end
 local function read_line(session)
     while true do
         local at = find(session.input, "\n", 1, true)
-        if at then
+        if (at or #session.input) > LINE_MAX then
+            return nil, "invalid SMTP response"
+        elseif at then
             local line = sub(session.input, 1, at - 1)
             session.input = sub(session.input, at + 1)
             return (gsub(line, "\r$", ""))
-        elseif #session.input > LINE_MAX then
-            return nil, "invalid SMTP response"
         end
         local data, err = session.sock:receiveany(LINE_MAX)
         if not data then

@@ -169,6 +169,7 @@ my @cases = (
     [{ greeting => "554 go away\r\n" }, 'SMTP response was not successful: 554 go away'],
     [{ greeting => "hello\r\n" }, 'invalid SMTP response'],
     [{ greeting => 'x' x 10000 }, 'invalid SMTP response'],
+    [{ greeting => '220 ' . 'x' x 5000 . "\r\n" }, 'invalid SMTP response'],
     [{ greeting => "220-x\r\n" x 1000 }, 'invalid SMTP response'],
     [{ reply => { MAIL => "550-no\r\n550 never\a\r\n" } }, 'SMTP response was not successful: 550 no never?'],
     [{ reply => { RCPT => "550 unknown\r\n" } }, 'SMTP response was not successful: 550 unknown'],

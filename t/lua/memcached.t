@@ -473,3 +473,37 @@ cat 0
 nil certificate host mismatch
 true
 cat 0
+
+
+
+=== TEST 9: how long a line may be does not depend on the pieces it comes in
+--- config
+location /t {
+    content_by_lua_block {
+        local reader = require "bulan.reader"
+        for _, cut in ipairs { 1, 7, 11, 100 } do
+            local all = {}
+            for n = 9, 12 do
+                local text, at = ("x"):rep(n) .. "\r\n", 1
+                local sock = {}
+                function sock.receiveany()
+                    local piece = text:sub(at, at + cut - 1)
+                    at = at + cut
+                    return piece ~= "" and piece or nil, "closed"
+                end
+                local self = { _sock = sock }
+                reader.reset(self)
+                local line, err = reader.line(self, 10)
+                all[#all + 1] = line and #line or err
+            end
+            ngx.say(table.concat(all, ", "))
+        end
+    }
+}
+--- request
+GET /t
+--- response_body
+9, 10, too long a line, too long a line
+9, 10, too long a line, too long a line
+9, 10, too long a line, too long a line
+9, 10, too long a line, too long a line
