@@ -146,7 +146,8 @@ $client->close;
 for my $case (
     [ 'x-none', '' ], [ 'permessage-deflate; what', '' ], [ 'permessage-deflate; server_max_window_bits=16', '' ],
     [ 'permessage-deflate; server_max_window_bits=8', '' ], [ 'permessage-deflate; server_max_window_bits', '' ],
-    [ 'permessage-deflate; client_max_window_bits; client_max_window_bits', '' ], [ 'permessage-deflate; server_no_context_takeover=1', '' ],
+    [ 'permessage-deflate; client_max_window_bits; client_max_window_bits', '' ],
+    [ 'permessage-deflate; server_no_context_takeover; Server_No_Context_Takeover', '' ], [ 'permessage-deflate; server_no_context_takeover=1', '' ],
     [ 'permessage-deflate; what, permessage-deflate; server_max_window_bits="10"', "$usual; server_max_window_bits=10" ],
     [ 'x, permessage-deflate; client_max_window_bits=9', $usual ],
 ) {

@@ -219,10 +219,10 @@ local function offers(field)
             local parameters, good = {}, true
             for parameter in gmatch(offer, ";%s*([^;]*)") do
                 local key, value = match(parameter, '^([%w_]+)%s*=%s*"?(%w+)"?%s*$')
-                key = key or match(parameter, "^([%w_]+)%s*$")
-                good = good and key ~= nil and parameters[key] == nil
+                key = lower(key or match(parameter, "^([%w_]+)%s*$") or "")
+                good = good and key ~= "" and parameters[key] == nil
                 if good then
-                    parameters[lower(key)] = value or true
+                    parameters[key] = value or true
                 end
             end
             list[#list + 1] = good and parameters or nil
