@@ -2,7 +2,8 @@
 #
 # Objects go to $(BUILD); the variants (build-asan, build-fuzz, ...) stand side by side. There are no
 # lists of files to keep: every src/**/*.c is the server, every t/unit/**/test_*.c is a program of
-# unit tests, every t/**/*.t is a system test, every t/fuzz/fuzz_*.c is a fuzz driver.
+# unit tests, every t/**/*.t is a system test, every t/fuzz/fuzz_*.c is a fuzz driver, every
+# t/fuzz/lua/*.lua but fuzz.lua a fuzz script.
 
 BUILD ?= build
 JOBS ?= 4
@@ -63,6 +64,7 @@ LUALIB := $(sort $(shell find lualib -name '*.lua' 2>/dev/null))
 UNIT_SOURCES := $(sort $(shell find t/unit -name 'test_*.c' 2>/dev/null))
 UNIT_PROGRAMS := $(UNIT_SOURCES:t/unit/%.c=$(BUILD)/unit/%)
 FUZZ_SOURCES := $(sort $(wildcard t/fuzz/fuzz_*.c))
+FUZZ_SCRIPTS := $(filter-out t/fuzz/lua/fuzz.lua,$(sort $(wildcard t/fuzz/lua/*.lua)))
 
 ifeq ($(BUILD),build)
 BINARY := bin/bulan
@@ -194,16 +196,17 @@ cover: packages-build packages-check ## the tests, then the share of lines they 
 
 # ---- fuzzing ----
 
-fuzz: packages-build packages-fuzz ## every fuzz driver on its corpus, FUZZ_SECONDS each (10)
+fuzz: packages-build packages-fuzz ## every fuzz driver and script on its corpus, FUZZ_SECONDS each (10)
+	@$(MAKE) --no-print-directory bin/bulan
 	@$(MAKE) --no-print-directory BUILD=build-fuzz CC=clang LTO= \
 	    SANITIZER=fuzzer-no-link,address,undefined fuzz-run
 
 FUZZ_PROGRAMS := $(FUZZ_SOURCES:t/fuzz/%.c=$(BUILD)/fuzz/%)
 
 fuzz-run: $(FUZZ_PROGRAMS)
-	@tools/fuzz $(FUZZ_SECONDS) $(FUZZ_PROGRAMS)
+	@tools/fuzz $(FUZZ_SECONDS) $(FUZZ_PROGRAMS) $(FUZZ_SCRIPTS)
 
-$(BUILD)/fuzz/%: t/fuzz/%.c $(BUILD)/libbulan.a | build/config.h
+$(BUILD)/fuzz/%: t/fuzz/%.c t/fuzz/fuzz.h $(BUILD)/libbulan.a | build/config.h
 	@mkdir -p $(@D)
 	@echo "FUZZ  $<"
 	@$(COMPILE) -fsanitize=fuzzer $(LDFLAGS) -o $@ $< $(BUILD)/libbulan.a $(LIBS)
