@@ -15,6 +15,14 @@ static bl_str rest_of_uri(const bl_request *r, const bl_root_setting *root)
     return bl_str_of(r->uri.p + covered, r->uri.len - covered);
 }
 
+/* "location /img { alias /data/img/; }" and a URI of /img../secret: what is behind the location's
+ * name would lead out of the folder. */
+static bool climbs_out(const bl_root_setting *root, bl_str base, bl_str rest)
+{
+    return root->alias && base.len && base.p[base.len - 1] == '/' &&
+           bl_str_starts(rest, BL_STR("..")) && (rest.len == 2 || rest.p[2] == '/');
+}
+
 bool bl_request_path(bl_request *r, bl_str *path, size_t *root_len, size_t reserve)
 {
     const bl_root_setting *root = &r->loc->core->root;
@@ -28,6 +36,11 @@ bool bl_request_path(bl_request *r, bl_str *path, size_t *root_len, size_t reser
         }
         if (!root->alias && base.len > 1 && base.p[base.len - 1] == '/')
             base.len--;
+    }
+    if (BL_UNLIKELY(climbs_out(root, base, rest))) {
+        bl_log_write(BL_LOG_ERR, r->log, 0, "the URI \"%.*s\" leads out of the alias \"%.*s\"",
+                     BL_STR_ARG(r->uri), BL_STR_ARG(base));
+        return false;
     }
     char *text = bl_pool_bytes(r->pool, base.len + rest.len + reserve + 1);
     char *at = bl_str_put(text, base);

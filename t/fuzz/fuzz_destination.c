@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     bl_pool *pool = bl_pool_new();
 
     in = fuzz_copy(in);
-    if (bl_dav_destination(pool, in, host, &uri) == BL_DAV_HERE) {
+    if (bl_dav_destination(pool, in, host, true, &uri) == BL_DAV_HERE) {
         BL_ASSERT(uri.len > 0 && uri.p[0] == '/' && bl_str_chr(uri, '\0') < 0);
         BL_ASSERT(bl_str_find(uri, BL_STR("/../")) < 0);
         BL_ASSERT(uri.len < 3 || memcmp(uri.p + uri.len - 3, "/..", 3) != 0);

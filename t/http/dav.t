@@ -79,3 +79,41 @@ x
 [201, 200, 405, 409, 204]
 --- response_body_like eval
 [qr/^$/, qr/^hello$/, qr/405/, qr/409/, qr/^$/]
+
+
+
+=== TEST 3: destinations that are no place of this location, and those that are the source
+--- config
+location /d/ { dav_methods PUT COPY MOVE; }
+location /files/ { alias $TEST_NGINX_HTML_DIR/deep/down/; dav_methods PUT COPY MOVE; }
+--- user_files
+>>> deep/down/x
+x
+>>> deep/up
+up
+>>> d/a/one
+one
+>>> d/a/b/two
+two
+>>> d/f
+file
+--- perl
+my $root = $server->path('html');
+my $ask = sub {
+    my ($method, $from, $to) = @_;
+    return $server->send_request($method, $from, '', Destination => $to)->{status};
+};
+is $ask->(COPY => '/files/x', '/files/y'), 204, 'a place of the location';
+for my $to ('/abcdef../z', '/elsewhere/z', '/q', '/', '/files', '/files/../z', 'http://localhost', 'http://localhost.evil/files/z', '/files/%00') {
+    is $ask->(COPY => '/files/x', $to), 400, $to;
+}
+is $ask->(COPY => '/files/x', 'http://localhost:1234/files/./v/..'), 400, 'a segment that climbs';
+is $ask->(COPY => '/files/x', 'http://localhost:1234/files//./w?a'), 204, 'odd, but a place';
+is join(' ', sort map { s{.*/}{}r } glob "$root/deep/* $root/deep/down/*"), 'down up w x y', 'nothing else was made, nothing went';
+
+symlink 'a', "$root/d/link" or die;
+is $ask->($_->[0], $_->[1], $_->[2]), 403, "@$_" for
+    [COPY => '/d/a/', '/d/a/'], [MOVE => '/d/a/', '/d/a/'], [COPY => '/d/a/', '/d/a/c/'], [MOVE => '/d/a/b/', '/d/a/'],
+    [COPY => '/d/a/', '/d//./a/'], [COPY => '/d/a/', '/d/link/'], [COPY => '/d/a/', '/d/link/c/'], [COPY => '/d/f', '/d/f'];
+is $server->get($_->[0])->{body}, "$_->[1]\n", "$_->[0] is still there" for ['/d/a/one', 'one'], ['/d/a/b/two', 'two'], ['/d/f', 'file'];
+ok !-e "$root/d/a/c", 'nothing was made';

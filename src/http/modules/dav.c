@@ -7,6 +7,7 @@
 #include "http/core_module.h"
 #include "http/escape.h"
 #include "http/modules/dav_files.h"
+#include "http/parse.h"
 #include "http/phases.h"
 #include "http/upstream/store.h"
 
@@ -218,24 +219,51 @@ static bl_step make_collection(bl_request *r)
 
 /* ------------------------------------------------------------- COPY, MOVE */
 
-bl_dav_destination_result bl_dav_destination(bl_pool *pool, bl_str value, bl_str host, bl_str *uri)
+/* Is `s` that host, with or without a port, and what is behind it? */
+static bool skip_host(bl_str *s, bl_str host)
 {
-    bl_str s = value,
+    if (!bl_str_istarts(*s, host))
+        return false;
+    bl_str rest = bl_str_of(s->p + host.len, s->len - host.len);
+    if (rest.len && rest.p[0] == ':') {
+        do
+            rest = bl_str_of(rest.p + 1, rest.len - 1);
+        while (rest.len && rest.p[0] >= '0' && rest.p[0] <= '9');
+    }
+    *s = rest;
+    return rest.len == 0 || rest.p[0] == '/';
+}
+
+static bool climbs(bl_str path)
+{
+    return memmem(path.p, path.len, "/../", 4) != NULL ||
+           (path.len >= 3 && memcmp(path.p + path.len - 3, "/..", 3) == 0);
+}
+
+bl_dav_destination_result bl_dav_destination(bl_pool *pool, bl_str value, bl_str host,
+                                             bool merge_slashes, bl_str *uri)
+{
+    bl_str s = value, args = BL_STR_NONE,
            scheme = bl_str_istarts(s, BL_STR("https://")) ? BL_STR("https://") : BL_STR("http://");
 
     if (bl_str_istarts(s, scheme) && host.len) {
         s = bl_str_of(s.p + scheme.len, s.len - scheme.len);
-        if (!bl_str_istarts(s, host))
+        if (!skip_host(&s, host))
             return BL_DAV_ELSEWHERE;
-        ssize_t slash = bl_str_chr(s, '/'); /* behind the port */
-        size_t len = slash < 0 ? s.len : (size_t)slash;
-        s = bl_str_of(s.p + len, s.len - len);
     }
-    *uri = bl_escape_undo(pool, s);
-    bool safe = uri->len && uri->p[0] == '/' && memchr(uri->p, '\0', uri->len) == NULL &&
-                memmem(uri->p, uri->len, "/../", 4) == NULL &&
-                !(uri->len >= 3 && memcmp(uri->p + uri->len - 3, "/..", 3) == 0);
+    bool safe = s.len && !climbs(bl_escape_undo(pool, s)) &&
+                bl_parse_path(s, merge_slashes, bl_pool_bytes(pool, s.len), uri, &args);
     return safe ? BL_DAV_HERE : BL_DAV_UNSAFE;
+}
+
+/* Where an alias stands for the location's name, only what begins with the name has a path. */
+static bool is_of_location(const bl_request *r, bl_str uri)
+{
+    const bl_root_setting *root = &r->loc->core->root;
+
+    if (!root->alias || root->covers == BL_ALIAS_ALL)
+        return true;
+    return r->uri.len >= root->covers && bl_str_starts(uri, bl_str_of(r->uri.p, root->covers));
 }
 
 /* False: 400 was explained in the log. */
@@ -247,20 +275,19 @@ static bool destination(bl_request *r, bl_str *uri)
         bl_log_write(BL_LOG_ERR, r->log, 0, "client sent no \"Destination\" header");
         return false;
     }
-    switch (bl_dav_destination(r->pool, h->value, r->host, uri)) {
-    case BL_DAV_HERE:
+    bl_dav_destination_result result =
+        bl_dav_destination(r->pool, h->value, r->host, r->server->core->merge_slashes, uri);
+    if (result == BL_DAV_HERE && is_of_location(r, *uri))
         return true;
-    case BL_DAV_ELSEWHERE:
+    if (result == BL_DAV_ELSEWHERE)
         bl_log_write(BL_LOG_ERR, r->log, 0,
                      "\"Destination\" URI \"%.*s\" is handled by different repository than the "
                      "source URI",
                      BL_STR_ARG(h->value));
-        return false;
-    default:
+    else
         bl_log_write(BL_LOG_ERR, r->log, 0, "client sent invalid \"Destination\" header: \"%.*s\"",
                      BL_STR_ARG(h->value));
-        return false;
-    }
+    return false;
 }
 
 /* 0, or the status: may the destination be written over? *there: it exists. */
@@ -320,6 +347,11 @@ static bl_step copy_or_move(bl_request *r)
         return failed(r, "lstat()", from.p, errno) == 409 ? 404 : 500;
     if (S_ISDIR(st.st_mode) != ends_with_slash(r->uri))
         return failed(r, "COPY or MOVE", from.p, EISDIR);
+    if (bl_dav_overlap(from.p, to.p)) { /* RFC 4918 sections 9.8.5 and 9.9.4, and what is like it */
+        bl_log_write(BL_LOG_ERR, r->log, 0, "\"%s\" and \"%s\" are the same, or in each other",
+                     from.p, to.p);
+        return 403;
+    }
     return transfer(r, from, to, depth == INFINITE);
 }
 

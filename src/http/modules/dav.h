@@ -12,8 +12,10 @@ typedef enum bl_dav_destination_result {
     BL_DAV_UNSAFE,    /* no path, or one that climbs */
 } bl_dav_destination_result;
 
-/* The path, decoded, of a Destination field: "http://host/path" or "/path" (RFC 4918 section 10.3).
- * Pure. */
-bl_dav_destination_result bl_dav_destination(bl_pool *pool, bl_str value, bl_str host, bl_str *uri);
+/* The path, decoded and normalized as a request's, of a Destination field: "http://host:port/path"
+ * or
+ * "/path" (RFC 4918 section 10.3). Pure. */
+bl_dav_destination_result bl_dav_destination(bl_pool *pool, bl_str value, bl_str host,
+                                             bool merge_slashes, bl_str *uri);
 
 #endif

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -150,6 +151,54 @@ int bl_dav_move(const char *from, const char *to)
         return errno;
     int err = bl_dav_copy(from, to, true);
     return err ? err : bl_dav_remove(from);
+}
+
+/* The path without links, as far as it exists; what does not is behind it as it stands. False: it
+ * is too long, or none of it can be found. */
+static bool resolve(const char *path, char to[PATH_MAX])
+{
+    char front[PATH_MAX];
+    size_t len = strlen(path), end = len;
+
+    if (len >= sizeof front)
+        return false;
+    memcpy(front, path, len + 1);
+    while (realpath(front, to) == NULL) {
+        while (end > 0 && front[end - 1] == '/')
+            end--;
+        while (end > 0 && front[end - 1] != '/')
+            end--;
+        if (end == 0)
+            return false;
+        front[end] = '\0';
+    }
+    size_t known = strlen(to);
+    if (end < len && known > 0 && to[known - 1] != '/')
+        to[known++] = '/';
+    if (known + (len - end) >= PATH_MAX)
+        return false;
+    memcpy(to + known, path + end, len - end + 1);
+    known += len - end;
+    while (known > 1 && to[known - 1] == '/')
+        to[--known] = '\0';
+    return true;
+}
+
+static bool is_in(const char *folder, const char *path)
+{
+    size_t len = strlen(folder);
+
+    return strncmp(folder, path, len) == 0 &&
+           (path[len] == '\0' || path[len] == '/' || folder[len - 1] == '/');
+}
+
+bool bl_dav_overlap(const char *from, const char *to)
+{
+    char real_from[PATH_MAX], real_to[PATH_MAX];
+
+    if (!resolve(from, real_from) || !resolve(to, real_to))
+        return false; /* what follows will fail and say why */
+    return is_in(real_from, real_to) || is_in(real_to, real_from);
 }
 
 int bl_dav_make_way(char *path, mode_t mode)
