@@ -203,3 +203,17 @@ GET /bad
 --- error_code: 502
 --- error_log
 memcached sent invalid length in response "VALUE k 0"
+
+
+
+=== TEST 11: what memcached would not take for a command, it would take the value behind it for one
+--- perl
+my $set = sub { $server->send_request('POST', "/memc?cmd=set&$_[0]", $_[1])->{status} };
+is $set->('key=victim', 'alive'), 201, 'a value';
+for my $args ('key=x&flags=abc', 'key=x&flags=4294967296', 'key=x&flags=-1', 'key=x&time=abc', 'key=x&time=99999999999', 'key=' . 'k' x 251) {
+    is $set->($args, "flush_all\r\n"), 400, $args;
+}
+is $set->('key=' . 'k' x 250, 'long'), 201, 'as long as a key may be';
+is $set->('key=past&time=-1', 'x'), 201, 'a time in the past';
+is $server->get('/memc?cmd=incr&key=victim&value=abc')->{status}, 400, 'no number';
+is $server->get('/memc?cmd=get&key=victim')->{body}, 'alive', 'nobody flushed it';

@@ -75,3 +75,47 @@ GET /t
 made
 --- error_log
 no response in what was found
+
+
+
+=== TEST 4: what is for one client alone is not stored, nor what is between two hops
+--- config
+location /store {
+    content_by_lua_block {
+        ngx.log(ngx.WARN, "stored: ", (ngx.req.get_body_data():gsub("\r\n", "|")))
+    }
+}
+location /cookie { srcache_store POST /store; content_by_lua_block { ngx.header.set_cookie = 'a=b' ngx.header.x_other = 'c' ngx.print 'x' } }
+location /cc { srcache_store POST /store; content_by_lua_block { ngx.header.cache_control = ngx.unescape_uri(ngx.var.arg_a) ngx.print 'x' } }
+location /old { srcache_store POST /store; content_by_lua_block { ngx.header.expires = ngx.http_time(ngx.time() - 5) ngx.print 'x' } }
+location /to { srcache_store POST /store; return 302 /elsewhere; }
+--- request eval
+['GET /cookie', 'GET /cc?a=private', 'GET /cc?a=max-age=3,%20no-store', 'GET /cc?a=No-Cache', 'GET /cc?a=max-age=0', 'GET /old', 'GET /cc?a=max-age=3',
+ 'GET /to']
+--- error_code eval
+[(200) x 7, 302]
+--- ignore_response_body
+--- grep_error_log eval
+qr/stored: .*?(?=\|\|)/
+--- grep_error_log_out
+stored: HTTP/1.1 200 OK|Content-Type: text/plain|x-other: c
+stored: HTTP/1.1 200 OK|Content-Type: text/plain|cache-control: max-age=3
+stored: HTTP/1.1 302 Moved Temporarily|Content-Type: text/html|Location: /elsewhere
+
+
+
+=== TEST 5: a redirect and a charset, found again
+--- http_config
+server { listen 127.0.0.1:$TEST_NGINX_RAND_PORT_1; charset utf-8; default_type text/html; return 200 x; }
+--- config
+location /memc { internal; set $memc_key $arg_key; set $memc_cmd $arg_cmd; memc_pass 127.0.0.1:$TEST_NGINX_MEMCACHED_PORT; }
+srcache_fetch GET /memc cmd=get&key=$uri;
+srcache_store PUT /memc cmd=set&key=$uri;
+location /a/to { return 302 /elsewhere; }
+location /a/type { proxy_pass http://127.0.0.1:$TEST_NGINX_RAND_PORT_1; }
+--- request eval
+[('GET /a/to') x 2, ('GET /a/type') x 2]
+--- error_code eval
+[302, 302, 200, 200]
+--- response_headers_like eval
+[('Location: http://localhost:\d+/elsewhere') x 2, ('Content-Type: text/html; charset=utf-8') x 2]

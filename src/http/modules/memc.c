@@ -16,6 +16,10 @@
 #include "http/upstream/target.h"
 #include "http/variable.h"
 
+enum {
+    KEY_MAX = 250, /* memcached takes no longer ones */
+};
+
 /* A command; `form` says what stands behind its name. */
 typedef struct command {
     const char *name;
@@ -202,23 +206,33 @@ static bl_step build_text(bl_upstream *u, const command *c, bl_str key)
     return BL_NEXT;
 }
 
-static bool has_space(bl_str s)
+static bool is_number(bl_str s, int64_t max)
 {
-    for (size_t i = 0; i < s.len; i++) {
-        if ((unsigned char)s.p[i] <= ' ')
-            return true;
-    }
-    return false;
+    int64_t n = bl_str_to_int(s);
+
+    return n >= 0 && n <= max;
 }
 
-/* Numbers that go into the command line as they are. */
-static bool are_words(const bl_upstream *u, const command *c)
+static bool is_time(bl_str s)
+{
+    if (s.len && s.p[0] == '-')
+        s = bl_str_of(s.p + 1, s.len - 1);
+    return is_number(s, INT32_MAX);
+}
+
+/* Would memcached take the line for a command? If not, it would read the value behind it, which may
+ * be what a client has sent, as commands. */
+static bool is_wellformed(const bl_upstream *u, const command *c, bl_str key)
 {
     bl_str value;
-    bool ok = !variable(u, V_FLAGS, &value) || !has_space(value);
 
-    ok = ok && (!variable(u, V_EXPTIME, &value) || !has_space(value));
-    return ok && (c->form != WITH_DELTA || !variable(u, V_VALUE, &value) || !has_space(value));
+    if (key.len > KEY_MAX)
+        return false;
+    if (variable(u, V_FLAGS, &value) && !is_number(value, UINT32_MAX))
+        return false;
+    if (variable(u, V_EXPTIME, &value) && !is_time(value))
+        return false;
+    return c->form != WITH_DELTA || !variable(u, V_VALUE, &value) || is_number(value, INT64_MAX);
 }
 
 static bl_step build(bl_upstream *u)
@@ -231,8 +245,10 @@ static bl_step build(bl_upstream *u)
     u->body = &nothing;
     if (c->form <= WITH_DELTA && key.len == 0)
         return missing(u, V_KEY);
-    if (!are_words(u, c)) {
-        bl_log_write(BL_LOG_ERR, u->r->log, 0, "a space in a number for memcached");
+    if (!is_wellformed(u, c, key)) {
+        bl_log_write(BL_LOG_ERR, u->r->log, 0,
+                     "a key of more than %d bytes, or something else than a number for memcached",
+                     KEY_MAX);
         return 400;
     }
     return build_text(u, c, key);
@@ -276,8 +292,10 @@ static void describe(bl_upstream *u, const bl_memc_reply *reply)
 {
     u->head.status = u->trying->status = reply->status;
     u->head.content_length = reply->length;
-    if (reply->status == 502)
+    if (reply->status == 502) {
+        u->head.keepalive = false; /* it may have understood something else than we said */
         bl_log_write(BL_LOG_ERR, u->r->log, 0, "memcached sent \"%.*s\"", BL_STR_ARG(reply->line));
+    }
     if (reply->has_end) {
         use_flags(u, reply->flags);
         add_field(u, "Content-Type", bl_mime_of(u->r));

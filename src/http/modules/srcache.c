@@ -4,8 +4,11 @@
  *   srcache_store PUT /memc key=$uri;      gets the whole response as its body
  *
  * What is stored is what a client would see of the response before it is compressed: status line,
- * fields, an empty line, the body. The end of a response waits until it is stored. */
+ * fields, an empty line, the body. Fields that are for one client or one connection are left out,
+ * and a response is not stored when its Cache-Control or Expires speaks against it. The end of a
+ * response waits until it is stored. */
 #include "http/modules/srcache.h"
+#include "core/time.h"
 #include "http/error_page.h"
 #include "http/parse.h"
 #include "http/phases.h"
@@ -62,6 +65,30 @@ static bl_request *start(bl_request *r, const ask *a, bl_str *body, void (*done)
     return bl_subrequest_new(r, &options);
 }
 
+/* Fields that are for one client, for one connection, or are made anew. */
+static bool is_left_out(bl_str name)
+{
+    static const bl_str names[] = {
+        BL_STR_INIT("Set-Cookie"),
+        BL_STR_INIT("Connection"),
+        BL_STR_INIT("Keep-Alive"),
+        BL_STR_INIT("Proxy-Authenticate"),
+        BL_STR_INIT("TE"),
+        BL_STR_INIT("Proxy-Authorization"),
+        BL_STR_INIT("Trailer"),
+        BL_STR_INIT("Transfer-Encoding"),
+        BL_STR_INIT("Upgrade"),
+        BL_STR_INIT("Content-Length"),
+        BL_STR_INIT("Proxy-Connection"),
+    };
+
+    for (size_t i = 0; i < BL_COUNTOF(names); i++) {
+        if (bl_str_ieq(name, names[i]))
+            return true;
+    }
+    return false;
+}
+
 /* ------------------------------------------------------------- fetching */
 
 static bl_str next_line(bl_str *text)
@@ -80,11 +107,14 @@ static void use_field(bl_request *r, bl_str line)
 {
     bl_parsed_field f;
 
-    if (!bl_parse_field(line, &f))
+    if (!bl_parse_field(line, &f) || is_left_out(f.name))
         return;
-    if (bl_str_ieq(f.name, BL_STR("Content-Type")))
+    if (bl_str_ieq(f.name, BL_STR("Content-Type"))) {
         r->out.content_type = f.value;
-    else if (!bl_str_ieq(f.name, BL_STR("Content-Length")))
+        r->out.charset_done = bl_str_ifind(f.value, BL_STR("charset=")) >= 0;
+    } else if (bl_str_ieq(f.name, BL_STR("Location")) && f.value.len)
+        r->out.location = f.value;
+    else
         bl_headers_add(&r->out.headers, r->pool, f.name, f.value);
 }
 
@@ -156,6 +186,20 @@ static bl_step fetch(bl_request *r)
 
 /* ------------------------------------------------------------- storing */
 
+static bl_str add_line(bl_request *r, bl_str text, bl_str name, bl_str value)
+{
+    return bl_pool_printf(r->pool, "%.*s%.*s: %.*s\r\n", BL_STR_ARG(text), BL_STR_ARG(name),
+                          BL_STR_ARG(value));
+}
+
+static bl_str type_of(bl_request *r)
+{
+    const bl_response *o = &r->out;
+    bl_str parts[] = {o->content_type, BL_STR("; charset="), o->charset};
+
+    return o->charset.len && !o->charset_done ? bl_pool_concat(r->pool, parts, 3) : o->content_type;
+}
+
 static bl_str head_text(bl_request *r)
 {
     const bl_response *o = &r->out;
@@ -163,21 +207,43 @@ static bl_str head_text(bl_request *r)
     bl_str text = bl_pool_printf(r->pool, "HTTP/1.1 %.*s\r\n", BL_STR_ARG(line));
 
     if (o->content_type.len)
-        text = bl_pool_printf(r->pool, "%.*sContent-Type: %.*s\r\n", BL_STR_ARG(text),
-                              BL_STR_ARG(o->content_type));
+        text = add_line(r, text, BL_STR("Content-Type"), type_of(r));
+    if (o->location.len)
+        text = add_line(r, text, BL_STR("Location"), o->location);
     BL_HEADERS_EACH(h, &o->headers)
     {
-        text = bl_pool_printf(r->pool, "%.*s%.*s: %.*s\r\n", BL_STR_ARG(text), BL_STR_ARG(h->name),
-                              BL_STR_ARG(h->value));
+        if (!is_left_out(h->name))
+            text = add_line(r, text, h->name, h->value);
     }
     return bl_pool_printf(r->pool, "%.*s\r\n", BL_STR_ARG(text));
+}
+
+/* Cache-Control and Expires (RFC 9111 section 3). */
+static bool may_be_shared(const bl_request *r)
+{
+    static const bl_str against[] = {BL_STR_INIT("private"), BL_STR_INIT("no-store"),
+                                     BL_STR_INIT("no-cache"), BL_STR_INIT("max-age=0")};
+
+    BL_HEADERS_EACH(h, &r->out.headers)
+    {
+        if (bl_str_ieq(h->name, BL_STR("Expires")) &&
+            bl_time_parse_http(h->value) <= bl_clock_now.sec)
+            return false;
+        if (!bl_str_ieq(h->name, BL_STR("Cache-Control")))
+            continue;
+        for (size_t i = 0; i < BL_COUNTOF(against); i++) {
+            if (bl_parse_has_token(h->value, against[i]))
+                return false;
+        }
+    }
+    return true;
 }
 
 static bool is_storable(const bl_request *r)
 {
     int status = r->out.status;
 
-    return bl_request_is_main(r) && r->method == BL_M_GET && !r->error_page &&
+    return may_be_shared(r) && bl_request_is_main(r) && r->method == BL_M_GET && !r->error_page &&
            (status == 200 || status == 301 || status == 302);
 }
 
