@@ -413,7 +413,8 @@ bool bl_parse_host(bl_str value, char *to, bl_str *host, int *port)
 enum {
     SIZE_FIRST = 0, /* the first digit of a size must come */
     SIZE,
-    SIZE_EXT, /* chunk extension: skipped */
+    SIZE_BWS, /* blanks behind the size: an extension or the line's end must come */
+    SIZE_EXT, /* chunk extension: skipped. Only CR LF ends it: a lone LF, others take for a part */
     SIZE_LF,  /* CR seen */
     DATA,
     DATA_CR,
@@ -422,7 +423,7 @@ enum {
     LINE,
     LINE_LF,
     LAST_LF,
-    EXTRA_MAX = 16 * 1024, /* bytes of extensions and trailers together */
+    EXTRA_MAX = 16 * 1024, /* bytes of the extensions of a chunk; of all trailers */
 };
 
 /* One byte of what is not data. Returns false when it can't stand there. */
@@ -436,23 +437,31 @@ static bool chunked_step(bl_chunked *c, char ch)
         if ((digit = hex_digit(ch)) >= 0) {
             if (c->left > (INT64_MAX >> 5))
                 return false;
-            c->left = (c->state == SIZE ? c->left << 4 : 0) | digit;
+            if (c->state == SIZE_FIRST)
+                c->left = c->extra = 0;
+            c->left = c->left << 4 | digit;
             c->state = SIZE;
             return true;
         }
         if (c->state == SIZE_FIRST)
             return false;
-        if (ch == ';' || ch == ' ' || ch == '\t') {
-            c->state = SIZE_EXT;
-            return true;
-        }
         /* fall through */
-    case SIZE_EXT:
+    case SIZE_BWS:
         if (ch == '\r')
             c->state = SIZE_LF;
         else if (ch == '\n')
             c->state = c->left ? DATA : LINE_FIRST;
-        else if (c->state == SIZE || ((unsigned char)ch < ' ' && ch != '\t'))
+        else if (ch == ';')
+            c->state = SIZE_EXT;
+        else if (ch == ' ' || ch == '\t')
+            c->state = SIZE_BWS;
+        else
+            return false;
+        return ++c->extra <= EXTRA_MAX;
+    case SIZE_EXT:
+        if (ch == '\r')
+            c->state = SIZE_LF;
+        else if ((unsigned char)ch < ' ' && ch != '\t')
             return false;
         return ++c->extra <= EXTRA_MAX;
     case SIZE_LF:
@@ -512,6 +521,7 @@ int64_t bl_chunked_least(const bl_chunked *c)
     case SIZE_FIRST:
         return 5; /* 0 CRLF CRLF */
     case SIZE:
+    case SIZE_BWS:
     case SIZE_EXT:
         return c->left ? c->left + 9 : 4;
     case SIZE_LF:

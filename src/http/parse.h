@@ -96,7 +96,7 @@ bool bl_parse_host(bl_str value, char *to, bl_str *host, int *port);
 typedef struct bl_chunked {
     uint8_t state;
     int64_t left;   /* bytes of the current chunk to come */
-    uint32_t extra; /* bytes of extensions and trailers seen: limited */
+    uint32_t extra; /* bytes of the chunk's extensions, of the trailers: limited */
 } bl_chunked;
 
 typedef enum bl_chunked_result {

@@ -39,4 +39,46 @@ START_TEST(trailers_are_limited)
 }
 END_TEST
 
-UNIT_MAIN("chunked", extensions_are_limited, trailers_are_limited)
+/* The limits are of one chunk: a stream may have any number of them. */
+START_TEST(chunks_are_not_limited)
+{
+    static const char chunk[] = "1;a=b \r\nx\r\n";
+    bl_chunked c = {0};
+    bl_str piece;
+
+    for (int i = 0; i < LIMIT; i++) {
+        bl_str in = bl_str_c(chunk);
+        ck_assert_int_eq(bl_chunked_parse(&c, &in, &piece), BL_CHUNKED_DATA);
+        ck_assert_int_eq(bl_chunked_parse(&c, &in, &piece), BL_CHUNKED_MORE);
+    }
+    bl_str in = BL_STR("0\r\n\r\n");
+    ck_assert_int_eq(bl_chunked_parse(&c, &in, &piece), BL_CHUNKED_END);
+}
+END_TEST
+
+static bl_chunked_result of(const char *text)
+{
+    bl_chunked c = {0};
+    bl_str in = bl_str_c(text), piece;
+    bl_chunked_result result;
+
+    do
+        result = bl_chunked_parse(&c, &in, &piece);
+    while (result == BL_CHUNKED_DATA);
+    return result;
+}
+
+/* What others could take for the end of the line, or for a part of it, is refused. */
+START_TEST(lines_of_sizes_are_unambiguous)
+{
+    ck_assert_int_eq(of("1 \t\r\nx\r\n0\r\n\r\n"), BL_CHUNKED_END);
+    ck_assert_int_eq(of("1 ;a\r\nx\r\n0;b=\"c\"\r\n\r\n"), BL_CHUNKED_END);
+    ck_assert_int_eq(of("1\nx\n0\n\n"), BL_CHUNKED_END);
+    ck_assert_int_eq(of("1;a\nx\r\n0\r\n\r\n"), BL_CHUNKED_BAD);
+    ck_assert_int_eq(of("1 1\r\nx\r\n0\r\n\r\n"), BL_CHUNKED_BAD);
+    ck_assert_int_eq(of("1 x\r\nx\r\n0\r\n\r\n"), BL_CHUNKED_BAD);
+}
+END_TEST
+
+UNIT_MAIN("chunked", chunks_are_not_limited, lines_of_sizes_are_unambiguous, extensions_are_limited,
+          trailers_are_limited)
