@@ -1,5 +1,6 @@
 #include "http/error_page.h"
 #include "http/core_module.h"
+#include "http/escape.h"
 #include "http/subrequest.h"
 #include "http/value.h"
 #include "http/version.h"
@@ -178,7 +179,7 @@ static bl_step redirect_out(bl_request *r, const bl_error_page_rule *rule, bl_st
 
     if (status != 301 && status != 302 && status != 303 && status != 307 && status != 308)
         status = 302;
-    r->out.location = uri;
+    r->out.location = bl_escape_line(r->pool, uri);
     r->error_status = status;
     return bl_error_page_builtin(r, status);
 }

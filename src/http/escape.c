@@ -1,4 +1,5 @@
 #include "http/escape.h"
+#include "core/scan.h"
 
 /* Bits of bl_escape_kind: the character must be escaped there. Controls, the space and bytes from
  * 0x7f on are escaped everywhere and are not in the table. */
@@ -59,6 +60,29 @@ static bl_str entity_of(char c)
     default:
         return BL_STR_NONE;
     }
+}
+
+bl_str bl_escape_line(bl_pool *pool, bl_str s)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    const char *end = s.p + s.len;
+    size_t count = 0;
+
+    for (const char *at = s.p; (at = bl_scan_line(at, end)) < end; at++)
+        count++;
+    if (BL_LIKELY(count == 0))
+        return s;
+    char *to = bl_pool_bytes(pool, s.len + 2 * count), *start = to;
+    for (const char *at = s.p; at < end; at++) {
+        if (bl_ends_line(*at)) {
+            *to++ = '%';
+            *to++ = hex[(unsigned char)*at >> 4];
+            *to++ = hex[*at & 15];
+        } else {
+            *to++ = *at;
+        }
+    }
+    return bl_str_of(start, (size_t)(to - start));
 }
 
 bl_str bl_escape_html(bl_pool *pool, bl_str s)

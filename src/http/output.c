@@ -38,6 +38,10 @@ static void drop_bytes(bl_request *r, bl_chain *chain)
 
 static bl_status to_codec(bl_request *r, bl_chain *chain)
 {
+    if (BL_UNLIKELY(r->output.failed)) { /* the exchange may be over, its connection another's */
+        bl_chain_done(chain);
+        return BL_ERROR;
+    }
     if (r->head_only)
         drop_bytes(r, chain);
     bl_status status = r->codec->send_body(r, chain);
@@ -139,6 +143,8 @@ static bl_status run_head(bl_request *r)
         }
         return step > 0 ? replace(r, step) : fail(r);
     }
+    if (BL_UNLIKELY(o->failed))
+        return BL_ERROR;
     o->head_sent = true;
     bl_status status = r->codec->send_head(r);
     return status == BL_ERROR ? fail(r) : status;
@@ -280,7 +286,7 @@ void bl_output_reset(bl_request *r)
     r->out.location = BL_STR_NONE;
     r->out.content_length = -1;
     r->out.last_modified = -1;
-    r->out.accept_ranges = r->out.charset_done = false;
+    r->out.accept_ranges = r->out.one_range = r->out.charset_done = false;
 }
 
 /* ------------------------------------------------------------- draining and waking */

@@ -449,6 +449,7 @@ static void end_exchange(bl_request *r)
     if (r->exchange_over)
         return;
     r->exchange_over = true;
+    r->output.failed = true; /* what a filter that waits still gives has nowhere to go */
     if (bl_request_is_main(r))
         bl_stats_request_done(r->out.status, bl_now_ms() - r->start_ms);
     if (r->codec->finish) {

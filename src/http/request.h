@@ -76,6 +76,7 @@ typedef struct bl_response {
     bool expect_trailers;    /* there may be some: HTTP/1.1 needs chunks for that */
     bool accept_ranges;      /* ranges may be served from this body */
     bool no_range;           /* … but not here (gzip, subrequest) */
+    bool one_range;          /* … one at a time: several would have to be gathered in memory */
     bool no_date, no_server; /* replaced through `headers` */
     bool no_modified;        /* not_modified has nothing to say */
     off_t range_offset;      /* of the body in the whole content (slices) */

@@ -6,6 +6,7 @@
 #include "core/base64.h"
 #include "http/core_module.h"
 #include "http/credentials.h"
+#include "http/escape.h"
 #include "http/phases.h"
 #include "http/request.h"
 #include "http/value.h"
@@ -259,7 +260,7 @@ bool bl_auth_basic_matches(bl_pool *pool, bl_log *log, bl_str password, bl_str h
 
 static bl_step challenge(bl_request *r, bl_str realm)
 {
-    bl_str parts[] = {BL_STR("Basic realm=\""), realm, BL_STR("\"")};
+    bl_str parts[] = {BL_STR("Basic realm=\""), bl_escape_line(r->pool, realm), BL_STR("\"")};
 
     bl_headers_set(&r->out.headers, r->pool, BL_STR("WWW-Authenticate"),
                    bl_pool_concat(r->pool, parts, 3));

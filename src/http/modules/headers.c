@@ -6,6 +6,7 @@
 #include "http/modules/headers.h"
 #include "core/time.h"
 #include "http/core_module.h"
+#include "http/escape.h"
 #include "http/modules/expires.h"
 #include "http/output.h"
 #include "http/request.h"
@@ -79,7 +80,7 @@ static void set_etag(bl_request *r, bl_str value)
 
 static void add(bl_request *r, const field *f)
 {
-    bl_str value = bl_value_eval(r, f->value);
+    bl_str value = bl_escape_line(r->pool, bl_value_eval(r, f->value));
     uint32_t hash = bl_header_hash(f->name);
     bl_header_id id = bl_header_identify(f->name, hash);
 
@@ -139,7 +140,7 @@ static bl_step trailers_body(bl_request *r, bl_chain *in, bl_chain *out)
         BL_ARRAY_EACH (field, f, s->trailers) {
             bl_str value = usual || f->always ? bl_value_eval(r, f->value) : BL_STR_NONE;
             if (value.len)
-                bl_headers_add(&r->out.trailers, r->pool, f->name, value);
+                bl_headers_add(&r->out.trailers, r->pool, f->name, bl_escape_line(r->pool, value));
         }
     }
     bl_chain_append(out, in);

@@ -7,7 +7,9 @@
  * The commands of the levels around come first. Unlike add_header's, they apply to all statuses. */
 #include "http/modules/headers_more.h"
 #include "core/time.h"
+#include "http/escape.h"
 #include "http/phases.h"
+#include "http/escape.h"
 #include "http/request.h"
 #include "http/value.h"
 
@@ -122,9 +124,14 @@ static bool is_for_type(const command *c, bl_str type)
     return c->types.count == 0;
 }
 
+static bl_str value_of(bl_request *r, const change *c)
+{
+    return c->value ? bl_escape_line(r->pool, bl_value_eval(r, c->value)) : BL_STR_NONE;
+}
+
 static void change_out(bl_request *r, const command *cmd, const change *c)
 {
-    bl_str value = c->value ? bl_value_eval(r, c->value) : BL_STR_NONE;
+    bl_str value = value_of(r, c);
 
     if (value.len == 0) {
         clear(&r->out.headers, c);
@@ -159,7 +166,7 @@ const bl_filter bl_headers_more_filter = {.name = "headers_more", .head = head};
 
 static void change_in(bl_request *r, const command *cmd, const change *c)
 {
-    bl_str value = c->value ? bl_value_eval(r, c->value) : BL_STR_NONE;
+    bl_str value = value_of(r, c);
     bool there = bl_headers_find(&r->in, c->name, NULL) != NULL;
 
     if (value.len == 0) {

@@ -4,6 +4,7 @@
  * a program: runs of constant text, and fields with variables. Behind them come the client's
  * fields, but for those that the program has replaced: known ones are told by a bit, others by
  * name. */
+#include "http/escape.h"
 #include "http/modules/proxy.h"
 
 enum {
@@ -14,6 +15,7 @@ enum {
 typedef struct op {
     bl_str text; /* "Name: value\r\n", or "Name: " */
     bl_value *value;
+    bool folded; /* the value has lines, as they are sent: $ssl_client_cert */
 } op;
 
 struct bl_proxy_program {
@@ -97,6 +99,7 @@ static void add_field(compiler *c, bl_str name, bl_value *value)
         op *o = bl_array_push(&c->ops);
         o->text = bl_pool_printf(c->cf->pool, "%.*s: ", BL_STR_ARG(name));
         o->value = value;
+        o->folded = bl_str_eq(value->text, BL_STR("$ssl_client_cert"));
     }
 }
 
@@ -182,7 +185,7 @@ static void draft_method(draft *d, const bl_proxy *proxy)
 {
     d->method = d->u->r->method_name;
     if (BL_UNLIKELY(proxy->conf->method != NULL))
-        d->method = bl_value_eval(d->u->r, proxy->conf->method);
+        d->method = bl_escape_line(d->u->r->pool, bl_value_eval(d->u->r, proxy->conf->method));
     d->u->sent_head_method = bl_str_eq(d->method, BL_STR("HEAD"));
 }
 
@@ -196,6 +199,8 @@ static void draft_values(draft *d)
         d->size += p->ops[i].text.len;
         if (p->ops[i].value) {
             d->values[i] = bl_value_eval(d->u->r, p->ops[i].value);
+            if (!p->ops[i].folded)
+                d->values[i] = bl_escape_line(d->u->r->pool, d->values[i]);
             d->size += d->values[i].len + 2;
         }
     }

@@ -1,5 +1,6 @@
 /* Values of the response that name places of the upstream, turned into places of this server:
  * Location and Refresh by proxy_redirect, Set-Cookie by proxy_cookie_domain, _path and _flags. */
+#include "http/escape.h"
 #include "http/modules/proxy.h"
 #include "http/modules/set_cookie.h"
 
@@ -260,13 +261,14 @@ static bool apply(bl_request *r, const bl_proxy_rules *rules, bool whole, bl_str
         if (each->regex) {
             if (bl_regex_use_match(r, each->regex, *text) <= 0)
                 continue;
-            *text = bl_value_eval(r, each->to);
+            *text = bl_escape_line(r->pool, bl_value_eval(r, each->to));
             return true;
         }
         bl_str from = bl_value_eval(r, each->from);
         if (!literal_fits(*text, from, whole))
             continue;
-        bl_str parts[] = {bl_value_eval(r, each->to), behind(*text, from.len)};
+        bl_str parts[] = {bl_escape_line(r->pool, bl_value_eval(r, each->to)),
+                          behind(*text, from.len)};
         *text = bl_pool_concat(r->pool, parts, 2);
         return true;
     }

@@ -224,7 +224,7 @@ bl_str bl_proxy_uri(bl_request *r, const bl_proxy_target *target)
         return r->valid_raw_uri && bl_request_is_main(r) ? raw_uri(r)
                                                          : put_args(r, escaped(r, r->uri));
     if (target->url)
-        return target->uri;
+        return bl_escape_line(r->pool, target->uri);
     if (r->rewritten)
         return put_args(r, escaped(r, r->uri));
     size_t stands_for = BL_MIN(target->location.len, r->uri.len);

@@ -276,8 +276,8 @@ static bl_step head(bl_request *r)
 
     ranging *x = BL_NEW(r->pool, ranging);
     bl_array_init(&x->ranges, r->pool, sizeof(bl_range));
-    switch (
-        bl_range_parse(field->value, out->content_length, r->loc->core->max_ranges, &x->ranges)) {
+    int64_t max = out->one_range ? 1 : r->loc->core->max_ranges;
+    switch (bl_range_parse(field->value, out->content_length, max, &x->ranges)) {
     case BL_RANGE_BAD:
         return not_satisfiable(r);
     case BL_RANGE_IGNORE:

@@ -172,7 +172,7 @@ static bl_step run_return_status(bl_request *r BL_UNUSED, const op *op)
 
 static bl_step run_return_location(bl_request *r, const op *op)
 {
-    r->out.location = bl_value_eval(r, op->value);
+    r->out.location = bl_escape_line(r->pool, bl_value_eval(r, op->value));
     return op->status;
 }
 
@@ -290,7 +290,7 @@ static bl_step redirect(bl_request *r, const op *op)
 
     if (!op->drop_args && r->args.len)
         to = with_args(r, to, bl_str_chr(to, '?') < 0 ? BL_STR("?") : BL_STR("&"));
-    r->out.location = to;
+    r->out.location = to = bl_escape_line(r->pool, to);
     if (settings_of(r->loc)->log)
         bl_log_write(BL_LOG_NOTICE, r->log, 0, "rewritten redirect: \"%.*s\"", BL_STR_ARG(to));
     return op->status;

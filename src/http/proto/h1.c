@@ -724,29 +724,27 @@ static void next_pipelined(bl_work *work)
         read_head(h);
 }
 
-static void start_next(bl_conn *c, bl_http_addr *addr, const char *rest, size_t len)
+static void start_next(bl_conn *c, bl_http_addr *addr, bl_str rest)
 {
     size_t size = (size_t)addr->default_server->core->client_header_buffer_size;
-    bl_h1 *h = exchange_new(c, addr, BL_MAX(size, len));
+    bl_h1 *h = exchange_new(c, addr, BL_MAX(size, rest.len));
 
-    memcpy(h->buf, rest, len);
-    h->last += len;
-    h->received_before = c->received - len;
+    memcpy(h->buf, rest.p, rest.len);
+    h->last += rest.len;
+    h->received_before = c->received - rest.len;
     h->r->pipelined = true;
     c->work.run = next_pipelined;
     c->io.on_read = nothing;
     bl_work_post(&c->work);
 }
 
-static void keep(bl_h1 *h, bl_conn *c, const bl_http_core_location *core)
+/* `rest`: what the client has sent already of its next request. */
+static void keep(bl_conn *c, bl_http_addr *addr, const bl_http_core_location *core, bl_str rest)
 {
-    bl_http_addr *addr = h->addr;
-    size_t rest = (size_t)(h->last - h->pos);
-
     if (core->tcp_nodelay && c->requests == 1 && c->tls == NULL)
         bl_conn_nodelay(c);
-    if (rest)
-        start_next(c, addr, h->pos, rest);
+    if (rest.len)
+        start_next(c, addr, rest);
     else {
         wait_for_request(c, addr, core->keepalive.timeout);
         c->keep_until =
@@ -754,6 +752,15 @@ static void keep(bl_h1 *h, bl_conn *c, const bl_http_core_location *core)
         if (c->io.readable)
             on_readable(&c->io);
     }
+}
+
+static void rest_gone(bl_conn *c, bl_http_addr *addr, const bl_http_core_location *core,
+                      bl_str next, bool whole)
+{
+    if (whole && !bl_quitting)
+        keep(c, addr, core, next);
+    else
+        close_conn(c, generation_of(addr));
 }
 
 static bool wants_linger(const bl_h1 *h, const bl_request *r, bool broken)
@@ -776,16 +783,21 @@ static void h1_finish(bl_request *r, bl_conn *c, bool broken)
     bl_stats_mine->writing--;
     c->timer.fire = no_deadline;
     bl_chain_done(&h->out);
+    bl_work_cancel(&h->watch_work);
     if (BL_UNLIKELY(h->waiting_writable))
         bl_work_cancel(&c->work);
-    if (!broken && !h->body_whole && r->keepalive && bl_h1_drop_body(h) != BL_OK)
+    bl_status dropped = BL_OK;
+    if (!broken && !h->body_whole && r->keepalive && (dropped = bl_h1_drop_body(h)) == BL_ERROR)
         r->keepalive = false;
     if (h->taken_over)
         return;
     c->log.describe = NULL;
-    if (!broken && r->keepalive && !c->error && !c->eof && !bl_quitting)
-        keep(h, c, core);
-    else if (wants_linger(h, r, broken))
+    if (!broken && r->keepalive && !c->error && !c->eof && !bl_quitting) {
+        if (dropped == BL_OK)
+            keep(c, h->addr, core, bl_str_of(h->pos, (size_t)(h->last - h->pos)));
+        else
+            bl_h1_wait_for_rest(h, core, rest_gone);
+    } else if (wants_linger(h, r, broken))
         linger(c, h->addr, core);
     else {
         if (r->reset_on_close)

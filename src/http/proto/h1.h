@@ -7,6 +7,7 @@
  *
  *   h1.c       the connection's life: waiting, reading heads, keepalive, lingering, closing
  *   h1_in.c    request bodies
+ *   h1_rest.c  what comes of a body behind its response
  *   h1_out.c   heads and bodies out, time and rate limits
  */
 #ifndef BL_HTTP_PROTO_H1_H
@@ -47,6 +48,7 @@ typedef struct bl_h1 {
     char *body_buf;
     size_t body_buf_size;
     bool watching;
+    bl_work watch_work;
     bool raw;        /* the connection was used as a byte pipe in the exchange */
     bool taken_over; /* the connection is a byte pipe of somebody else's now */
 
@@ -83,10 +85,15 @@ bl_status bl_h1_send_hints(bl_request *r, const bl_headers *fields);
 void bl_h1_on_writable(bl_io *io);
 void bl_h1_out_timer(bl_timer *timer);
 bl_status bl_h1_read_body(bl_request *r, bl_str *to, bool *end);
-/* Reads and drops what is left of the body. BL_OK: it is gone; BL_AGAIN: more than is worth it is
- * to come; BL_ERROR. */
+/* Reads and drops what has come of the body. BL_OK: all of it is gone; BL_AGAIN: more is to come;
+ * BL_ERROR, or it is too much. */
 bl_status bl_h1_drop_body(bl_h1 *h);
 bl_status bl_h1_discard_body(bl_request *r);
+/* After an exchange whose body has not come as a whole: reads what is to come, for as long as
+ * lingering_time and lingering_timeout say, and calls `then`. The exchange itself may go. */
+typedef void (*bl_h1_rest_fn)(bl_conn *c, bl_http_addr *addr, const bl_http_core_location *core,
+                              bl_str next, bool whole);
+void bl_h1_wait_for_rest(bl_h1 *h, const bl_http_core_location *core, bl_h1_rest_fn then);
 void bl_h1_watch(bl_request *r, bool on);
 void bl_h1_body_on_readable(bl_io *io);
 

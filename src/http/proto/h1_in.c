@@ -180,7 +180,7 @@ bl_status bl_h1_drop_body(bl_h1 *h)
         if (status == BL_AGAIN && (status = fill(h)) != BL_OK)
             return status;
     }
-    return h->body_whole ? BL_OK : BL_AGAIN;
+    return h->body_whole ? BL_OK : BL_ERROR;
 }
 
 /* ------------------------------------------------------------- is the client still there? */
@@ -207,17 +207,28 @@ static void on_watched_readable(bl_io *io)
     bl_request_abort(h->r);
 }
 
+static void look(bl_work *work)
+{
+    bl_h1 *h = BL_CONTAINER(work, bl_h1, watch_work);
+
+    on_watched_readable(&h->conn->io);
+}
+
+/* A client that has hung up already is looked at later: whoever asks us to watch must not find its
+ * request gone when we return. */
 void bl_h1_watch(bl_request *r, bool on)
 {
     bl_h1 *h = r->exchange;
     bl_conn *c = h->conn;
 
-    if (h->watching == on || (on && !h->body_whole) || h->conn->taker)
+    if (r->exchange_over || h->watching == on || (on && !h->body_whole) || h->conn->taker)
         return;
     h->watching = on;
     if (!on)
         return;
     c->io.on_read = on_watched_readable;
-    if (c->io.readable && c->io.hup)
-        on_watched_readable(&c->io);
+    if (c->io.readable && c->io.hup) {
+        h->watch_work.run = look;
+        bl_work_post(&h->watch_work);
+    }
 }

@@ -11,6 +11,8 @@
 
 #include <errno.h>
 
+#define BL_CONTINUE "HTTP/1.1 100 Continue\r\n\r\n"
+
 enum {
     COPY_MAX = 2048, /* pieces up to this size are copied rather than sent from where they are */
     FIXED_MAX = 512, /* the head's fixed fields, generously */
@@ -323,13 +325,18 @@ bl_status bl_h1_send_interim(bl_request *r, int status)
     bl_h1 *h = r->exchange;
     bl_chain chain;
 
-    if (status != 100)
+    if (status != 100 || h->head_queued)
+        return BL_OK; /* behind a head it would be taken for a part of the body */
+    if (!bl_chain_empty(&h->out)) {
+        append(h, BL_CONTINUE, strlen(BL_CONTINUE));
+        r->sent_before += strlen(BL_CONTINUE);
         return BL_OK;
+    }
     bl_chain_init(&chain);
-    bl_chain_push(&chain, bl_buf_ref(r->pool, BL_STR("HTTP/1.1 100 Continue\r\n\r\n")));
+    bl_chain_push(&chain, bl_buf_ref(r->pool, BL_STR(BL_CONTINUE)));
     bl_status result = bl_conn_send(h->conn, &chain, 0);
     r->sent_before = h->conn->sent;
-    return result == BL_ERROR ? BL_ERROR : BL_OK;
+    return result == BL_OK ? BL_OK : BL_ERROR; /* a part of it is worse than none */
 }
 
 /* ------------------------------------------------------------- pushing */
@@ -351,9 +358,11 @@ static off_t allowance(bl_request *r, uint64_t *wait_ms)
         r->limit_rate_after_set = true;
         r->limit_rate_after = bl_conf_size(bl_value_eval(r, r->loc->core->limit_rate_after));
     }
-    int64_t after = BL_MAX(r->limit_rate_after, 0);
+    int64_t after = BL_MAX(r->limit_rate_after, 0), may;
     int64_t sent = (int64_t)(h->conn->sent - r->sent_before);
-    int64_t may = r->limit_rate * (bl_clock_now.sec - r->start_sec + 1) - (sent - after);
+    if (__builtin_mul_overflow(r->limit_rate, bl_clock_now.sec - r->start_sec + 1, &may) ||
+        __builtin_add_overflow(may - sent, after, &may))
+        return -1; /* more than there can be */
     if (may > 0)
         return may;
     *wait_ms = (uint64_t)(-may * 1000 / r->limit_rate + 1);

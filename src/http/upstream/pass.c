@@ -286,11 +286,13 @@ static void on_limit(bl_timer *timer)
 /* Bytes that proxy_limit_rate lets be read now; 0: its timer will go on. */
 static size_t allowance(bl_upstream *u, size_t want)
 {
-    uint64_t rate = (uint64_t)u->limit_rate;
-    uint64_t allowed = rate * (bl_now_ms() - u->limit_start + 1000) / 1000;
+    uint64_t rate = (uint64_t)u->limit_rate, allowed;
 
     if (u->limit_timer.armed)
         return 0;
+    if (__builtin_mul_overflow(rate, bl_now_ms() - u->limit_start + 1000, &allowed))
+        return want;
+    allowed /= 1000;
     if (allowed > u->limit_read)
         return BL_MIN(want, allowed - u->limit_read);
     uint64_t least = BL_MIN(want, rate / 20 + 1);

@@ -305,6 +305,8 @@ BL_HOT static void make_head(bl_upstream *u)
     r->out.status = head->status;
     r->out.status_line = head->status_line;
     r->out.content_length = head->chunked ? -1 : head->content_length;
+    if (BL_UNLIKELY(u->sent_head_method && !r->head_only && bl_request_is_main(r)))
+        r->out.content_length = 0; /* the client did not ask with HEAD: it would wait for a body */
     r->out.no_modified = true;
     for (const bl_header *h = head->headers.first; h; h = h->next) {
         if (is_hidden(u, h))
@@ -317,6 +319,8 @@ BL_HOT static void make_head(bl_upstream *u)
     if (head->headers.have & ACCEL)
         obey_charset(u);
     r->out.accept_ranges = u->conf->force_ranges;
+    r->out.one_range =
+        r->out.content_length > u->conf->buffers.count * (int64_t)u->conf->buffers.size;
 }
 
 /* ------------------------------------------------------------- X-Accel-Redirect */
@@ -428,6 +432,10 @@ BL_HOT int bl_upstream_respond(bl_upstream *u)
             return bl_upstream_finish(u, 404);
         }
     }
+    if (BL_UNLIKELY(status == 101 && !asked_for_upgrade(r))) {
+        bl_log_write(BL_LOG_ERR, r->log, 0, "upstream switches protocols, which nobody asked for");
+        return bl_upstream_next(u, BL_UP_INVALID_HEADER);
+    }
     u->no_body = is_bodiless(u);
     u->body_left = u->head.content_length;
     if (BL_UNLIKELY(u->head.headers.have & ACCEL)) {
@@ -436,7 +444,7 @@ BL_HOT int bl_upstream_respond(bl_upstream *u)
         if (h && !(u->conf->ignore_headers & BL_IGNORE_REDIRECT))
             return redirect(u, h);
     }
-    u->head.upgraded = status == 101 && asked_for_upgrade(r);
+    u->head.upgraded = status == 101;
     make_head(u);
     if (u->head.upgraded)
         return BL_UP_STEP_TUNNEL;

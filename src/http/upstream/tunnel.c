@@ -24,7 +24,6 @@ typedef struct bl_tunnel {
     bl_conn *client;
     void *client_data; /* the codec's */
     direction down, up;
-    bool head_sent;
 } tunnel;
 
 static tunnel *tunnel_of(const bl_conn *c)
@@ -131,21 +130,11 @@ static void on_head_drained(bl_request *r, bl_status status)
         bl_upstream_finish(u, BL_CLOSE);
 }
 
-static int begin(bl_upstream *u)
+/* With the head leaves what was said before it and is still on its way (103). */
+static int send_head(bl_upstream *u)
 {
     bl_request *r = u->r;
-    tunnel *t = BL_NEW(r->pool, tunnel);
-    bl_str extra;
 
-    u->tunnel = t;
-    t->u = u;
-    t->client = r->codec->take_over(r, &extra);
-    t->client_data = t->client->data;
-    t->down.client_reads = true;
-    bl_buf *in = u->in;
-    u->trying->body = in->last - in->pos;
-    prepare(&t->down, u, u->link->conn, t->client, bl_str_of(in->pos, (size_t)u->trying->body));
-    prepare(&t->up, u, t->client, u->link->conn, extra);
     if (r->codec->watch)
         r->codec->watch(r, false);
     r->client_gone = NULL;
@@ -160,17 +149,36 @@ static int begin(bl_upstream *u)
     return BL_UP_STEP_TUNNEL;
 }
 
-static void take_client(tunnel *t)
+static void take_client(tunnel *t, bl_conn *c)
 {
-    bl_conn *c = t->client;
-
-    t->magic = TUNNEL_MAGIC;
-    t->head_sent = true;
+    t->client = c;
+    t->client_data = c->data;
     c->data = t;
     c->io.on_read = c->io.on_write = on_client;
     c->timer.fire = on_client_timeout;
     bl_conn_nodelay(c);
     bl_conn_nodelay(t->u->link->conn);
+}
+
+/* The connection is a pipe of bytes from now on. NULL: it can't be one. */
+static tunnel *begin(bl_upstream *u)
+{
+    bl_request *r = u->r;
+    bl_buf *in = u->in;
+    bl_str extra;
+
+    bl_conn *c = r->codec->take_over(r, &extra);
+    if (c == NULL)
+        return NULL;
+    tunnel *t = u->tunnel = BL_NEW(r->pool, tunnel);
+    t->magic = TUNNEL_MAGIC;
+    t->u = u;
+    take_client(t, c);
+    t->down.client_reads = true;
+    u->trying->body = in->last - in->pos;
+    prepare(&t->down, u, u->link->conn, c, bl_str_of(in->pos, (size_t)u->trying->body));
+    prepare(&t->up, u, c, u->link->conn, extra);
+    return t;
 }
 
 static void set_deadlines(tunnel *t)
@@ -191,12 +199,12 @@ int bl_upstream_tunnel(bl_upstream *u)
 {
     tunnel *t = u->tunnel;
 
-    if (t == NULL)
-        return begin(u);
     if (u->busy)
         return BL_UP_STEP_WAIT;
-    if (!t->head_sent)
-        take_client(t);
+    if (!u->r->output.begun)
+        return send_head(u);
+    if (t == NULL && (t = begin(u)) == NULL)
+        return bl_upstream_finish(u, BL_CLOSE);
     bl_upstream_action(u, "proxying upgraded connection");
     if (t->client->timed_out || u->link->conn->timed_out)
         return fail(t, t->client->timed_out ? t->client : u->link->conn);

@@ -149,6 +149,16 @@ static void stop_logging(bl_conn *c)
     c->log.targets = bl_log_process.targets;
 }
 
+/* Nothing has come behind the response. What was read may have filled its buffer to the last byte:
+ * then nobody has seen yet whether more waits, and no event will tell. It would be taken for the
+ * response to the next request. */
+static bool is_silent(bl_conn *c)
+{
+    char byte;
+
+    return !c->io.readable || bl_conn_read(c, &byte, 1) == BL_IO_AGAIN;
+}
+
 void bl_uplink_keep(bl_upstream *u, bl_uplink *link)
 {
     bl_upstream_group *group = u->group;
@@ -157,7 +167,7 @@ void bl_uplink_keep(bl_upstream *u, bl_uplink *link)
     link->requests++;
     if ((u->keep.requests && link->requests >= u->keep.requests) || c->eof || c->io.hup ||
         link->personal || bl_now_ms() - c->start_ms > (uint64_t)group->keepalive_time ||
-        !name_tls(u, link)) {
+        !name_tls(u, link) || !is_silent(c)) {
         TELL(u, "not saving", c);
         bl_uplink_close(link);
         return;
