@@ -3,6 +3,7 @@
 #include "conf/generation.h"
 #include "conf/openfile.h"
 #include "core/time.h"
+#include "event/listener.h"
 #include "lua/tool.h"
 #include "os/daemon.h"
 #include "os/environ.h"
@@ -160,8 +161,11 @@ static int serve(bl_generation *g, bl_generation *inherited)
     if (inherited)
         bl_generation_drop(inherited);
     close_first_log();
-    if (!settle(g, detach))
+    if (!settle(g, detach)) {
+        if (!bl_upgraded)
+            bl_listeners_close(g, NULL);
         return 1;
+    }
     bl_log_write(BL_LOG_NOTICE, &bl_log_process, 0, "nginx/1.31.4 (bulan-%s)", BL_VERSION);
     bl_stats_open(STATS_ROWS);
     return core->master_process ? bl_master_run(bl_opts.argv, core->daemon) : bl_single_run();
@@ -182,6 +186,7 @@ static int run(void)
 
 int main(int argc, char **argv)
 {
+    bl_daemon_stdio();
     ngx_argc = argc;
     ngx_argv = argv = bl_title_init(argc, argv);
     bl_environ_init();

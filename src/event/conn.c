@@ -72,16 +72,25 @@ static bl_conn *oldest_idle(void)
     return NULL;
 }
 
-static void close_oldest_idle(void)
+bool bl_conn_make_room(void)
 {
-    bl_conn *c = oldest_idle();
+    bl_conn *c = conns.idle.next ? oldest_idle() : NULL;
 
-    if (c == NULL)
+    if (c)
+        c->on_idle_close(c);
+    return c != NULL;
+}
+
+/* Once a second: whoever opens connections should not fill the log with it. */
+static void say_full(bl_log_level level, const char *what)
+{
+    static time_t said[BL_LOG_DEBUG + 1];
+
+    if (said[level] == bl_clock_now.sec)
         return;
-    bl_log_write(BL_LOG_WARN, &bl_log_process, 0,
-                 "%u worker_connections are not enough, closing an idle keepalive connection",
-                 conns.limit);
-    c->on_idle_close(c);
+    said[level] = bl_clock_now.sec;
+    bl_log_write(level, &bl_log_process, 0, "%u worker_connections are not enough%s", conns.limit,
+                 what);
 }
 
 /* NULL when the limit is reached and no idle connection can make room. */
@@ -89,11 +98,10 @@ static bl_conn *take(void)
 {
     if (conns.free == NULL)
         grow();
-    if (conns.used >= conns.limit && !bl_list_empty(&conns.idle))
-        close_oldest_idle();
+    if (conns.used >= conns.limit && bl_conn_make_room())
+        say_full(BL_LOG_WARN, ", closing an idle keepalive connection");
     if (conns.used >= conns.limit) {
-        bl_log_write(BL_LOG_ALERT, &bl_log_process, 0, "%u worker_connections are not enough",
-                     conns.limit);
+        say_full(BL_LOG_ALERT, "");
         return NULL;
     }
     bl_conn *c = conns.free;

@@ -106,6 +106,8 @@ void bl_conn_nodelay(bl_conn *c);
 
 /* Idle keepalive connections, oldest first: closed when connections run out and at shutdown. */
 void bl_conn_set_idle(bl_conn *c, bool idle);
+/* Closes the oldest of them, because descriptors have run out. False: none may be closed. */
+bool bl_conn_make_room(void);
 /* At shutdown: closes those that have served, each not before its keep_until. A new one, whose
  * first request may be on its way, has until its deadline. */
 void bl_conn_close_idle(void);

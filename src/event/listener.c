@@ -9,6 +9,8 @@
 enum {
     BIND_TRIES = 5,
     BIND_PAUSE_US = 500000,
+    ACCEPT_PAUSE_MS = 500, /* when no descriptor is left */
+    LAST_ACCEPTS = 1024,   /* from the queue of a socket that is left */
 };
 
 bool (*bl_listener_debug)(const struct sockaddr *peer);
@@ -218,32 +220,52 @@ void bl_listeners_close(bl_generation *g, bl_generation *keep)
     }
 }
 
-static void log_accept_failure(bl_listener *l)
-{
-    bl_log_level level = BL_LOG_ALERT;
+static bool watch(bl_listener *l);
 
-    if (errno == ECONNABORTED)
-        level = BL_LOG_ERR;
-    else if (errno == EMFILE || errno == ENFILE)
-        level = BL_LOG_CRIT;
-    bl_log_write(level, log_of(l), errno, "accept4() failed");
+static void go_on(bl_timer *timer)
+{
+    watch(BL_CONTAINER(timer, bl_listener, pause));
 }
 
-static void accept_one(bl_io *io)
+/* The connection stays in its queue until an idle one has made room, or time has. Said once a
+ * second. */
+static void out_of_descriptors(bl_listener *l)
 {
-    bl_listener *l = BL_CONTAINER(io, bl_listener, io);
+    static time_t said;
+
+    if (said != bl_clock_now.sec)
+        bl_log_write(BL_LOG_CRIT, log_of(l), errno, "accept4() failed");
+    said = bl_clock_now.sec;
+    if (bl_conn_make_room())
+        return;
+    bl_io_remove(&l->io);
+    l->pause.fire = go_on;
+    l->pause.weak = true;
+    bl_timer_set(&l->pause, ACCEPT_PAUSE_MS);
+}
+
+static void accept_failed(bl_listener *l)
+{
+    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+        out_of_descriptors(l);
+    else if (errno != EAGAIN && errno != EINTR)
+        bl_log_write(errno == ECONNABORTED ? BL_LOG_ERR : BL_LOG_ALERT, log_of(l), errno,
+                     "accept4() failed");
+}
+
+static bool accept_one(bl_listener *l)
+{
     bl_addr peer;
 
     peer.len = sizeof peer - offsetof(bl_addr, sa);
     int fd = accept4(l->fd, &peer.sa, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
-        if (errno != EAGAIN && errno != EINTR)
-            log_accept_failure(l);
-        return;
+        accept_failed(l);
+        return false;
     }
     bl_conn *c = bl_conn_new(fd);
     if (c == NULL)
-        return;
+        return false;
     c->listener = l;
     if (peer.sa.sa_family == AF_UNIX)
         c->peer.sa.sa_family = AF_UNIX;
@@ -252,20 +274,45 @@ static void accept_one(bl_io *io)
     c->log.targets = log_of(l)->targets;
     c->log.debug = bl_listener_debug && bl_listener_debug(&peer.sa);
     l->accepted(c);
+    return true;
+}
+
+static void on_connection(bl_io *io)
+{
+    accept_one(BL_CONTAINER(io, bl_listener, io));
+}
+
+static bool watch(bl_listener *l)
+{
+    l->io = (bl_io){.level = true, .on_read = on_connection};
+    if (bl_io_add(&l->io, l->fd))
+        return true;
+    bl_log_write(BL_LOG_ALERT, &bl_log_process, errno, "%.*s could not be watched",
+                 BL_STR_ARG(l->text));
+    return false;
+}
+
+static void close_one(bl_listener *l)
+{
+    if (l->fd >= 0)
+        close(l->fd);
+    l->fd = -1;
+}
+
+void bl_listeners_release(bl_generation *g)
+{
+    BL_LIST_EACH (it, &g->listeners)
+        close_one(BL_CONTAINER(it, bl_listener, link));
 }
 
 bool bl_listeners_start(bl_generation *g, int worker)
 {
     BL_LIST_EACH (it, &g->listeners) {
         bl_listener *l = BL_CONTAINER(it, bl_listener, link);
-        if (l->fd < 0 || (l->worker >= 0 && l->worker != worker))
-            continue;
-        l->io = (bl_io){.level = true, .on_read = accept_one};
-        if (!bl_io_add(&l->io, l->fd)) {
-            bl_log_write(BL_LOG_ALERT, &bl_log_process, errno, "%.*s could not be watched",
-                         BL_STR_ARG(l->text));
+        if (l->worker >= 0 && l->worker != worker)
+            close_one(l);
+        else if (l->fd >= 0 && !watch(l))
             return false;
-        }
     }
     return true;
 }
@@ -274,6 +321,13 @@ void bl_listeners_stop(bl_generation *g)
 {
     BL_LIST_EACH (it, &g->listeners) {
         bl_listener *l = BL_CONTAINER(it, bl_listener, link);
+        bool served = l->io.added;
+        bl_timer_stop(&l->pause);
         bl_io_remove(&l->io);
+        for (int i = 0; served && l->worker >= 0 && i < LAST_ACCEPTS; i++) {
+            if (!accept_one(l))
+                break;
+        }
+        bl_timer_stop(&l->pause);
     }
 }

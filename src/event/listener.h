@@ -23,6 +23,7 @@ struct bl_listener {
     bool ssl, proxy_protocol; /* any server on it asked for it */
     int worker;               /* reuseport: the worker that this socket belongs to; -1: all */
     bool inherited;
+    bl_timer pause; /* descriptors have run out: accepts again when it fires */
     bl_log log;
     /* A new connection, added to the loop, log and listener set. */
     void (*accepted)(bl_conn *c);
@@ -38,8 +39,11 @@ extern bool (*bl_listener_debug)(const struct sockaddr *peer);
 bool bl_listeners_open(bl_generation *g, bl_generation *before, int workers);
 /* Closes those that `keep` (may be NULL) does not share. */
 void bl_listeners_close(bl_generation *g, bl_generation *keep);
-/* In a worker: begins and stops to accept. */
+/* Closes this process's descriptors only: others listen on, and the names of unix sockets stay. */
+void bl_listeners_release(bl_generation *g);
+/* In a worker: begins to accept; sockets that belong to other workers are closed here. */
 bool bl_listeners_start(bl_generation *g, int worker);
+/* Stops to accept. What waits on a socket that nobody else may have (reuseport) is taken first. */
 void bl_listeners_stop(bl_generation *g);
 
 #endif

@@ -4,6 +4,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+void bl_daemon_stdio(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR | O_NOCTTY);
+    while (fd >= 0 && fd < STDERR_FILENO);
+    if (fd > STDERR_FILENO)
+        close(fd);
+}
+
 bool bl_daemon(void)
 {
     pid_t pid = fork();

@@ -53,7 +53,28 @@ static bool install(int restart)
             return false;
     }
     return sigaction(SIGPIPE, &ignore, NULL) == 0 && sigaction(SIGSYS, &ignore, NULL) == 0 &&
-           sigaction(SIGALRM, &nothing, NULL) == 0 && sigaction(SIGIO, &nothing, NULL) == 0;
+           sigaction(SIGALRM, &nothing, NULL) == 0 && sigaction(SIGIO, &nothing, NULL) == 0 &&
+           sigaction(SIGXFSZ, &nothing, NULL) == 0;
+}
+
+static void mask(int how)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    for (size_t i = 0; i < BL_COUNTOF(handled); i++)
+        sigaddset(&set, handled[i].number);
+    sigprocmask(how, &set, NULL);
+}
+
+void bl_signal_hold(void)
+{
+    mask(SIG_BLOCK);
+}
+
+void bl_signal_release(void)
+{
+    mask(SIG_UNBLOCK);
 }
 
 void bl_signal_restart(bool restart)
@@ -72,7 +93,10 @@ bool bl_signal_open(void)
         return false;
     for (int i = 0; i < NUMBERS; i++)
         pending[i] = 0;
-    return install(SA_RESTART);
+    if (!install(SA_RESTART))
+        return false;
+    bl_signal_release();
+    return true;
 }
 
 int bl_signal_fd(void)
@@ -96,26 +120,6 @@ bool bl_signal_take(int number, pid_t *from)
     if (from)
         *from = sender[number];
     return true;
-}
-
-static void mask(int how)
-{
-    sigset_t set;
-
-    sigemptyset(&set);
-    for (size_t i = 0; i < BL_COUNTOF(handled); i++)
-        sigaddset(&set, handled[i].number);
-    sigprocmask(how, &set, NULL);
-}
-
-void bl_signal_hold(void)
-{
-    mask(SIG_BLOCK);
-}
-
-void bl_signal_release(void)
-{
-    mask(SIG_UNBLOCK);
 }
 
 const char *bl_signal_name(int number)

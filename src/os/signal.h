@@ -9,7 +9,9 @@
 #include <signal.h>
 
 /* Installs the handlers (HUP QUIT TERM INT USR1 USR2 WINCH CHLD URG; PIPE and SYS are ignored) and
- * makes the pipe. In a forked child: the same again, with nothing pending. False: errno. */
+ * makes the pipe, and lets them in, whoever held them back. A file that may not grow any more is an
+ * error of the write, no death. In a forked child: the same again, with nothing pending. False:
+ * errno. */
 bool bl_signal_open(void);
 /* Whether system calls that a signal interrupts go on by themselves; they do unless told. */
 void bl_signal_restart(bool restart);

@@ -261,17 +261,20 @@ static bool default_user(bl_conf *cf, bl_core_settings *core)
 
 /* A script has the environment of its user; what the configuration sets comes to it. Two variables
  * of a server are always there: the time zone, and the sockets for the next binary. */
-static void choose_environment(bl_core_settings *core)
+void bl_core_environment(const bl_core_settings *core)
+{
+    if (bl_opts.tool)
+        bl_environ_add(core->env);
+    else
+        bl_environ_set(core->env);
+}
+
+static void add_environment(bl_core_settings *core)
 {
     static const bl_str always[] = {BL_STR_INIT("TZ"), BL_STR_INIT("NGINX")};
 
-    if (bl_opts.tool) {
-        bl_environ_add(core->env);
-        return;
-    }
     for (size_t i = 0; i < BL_COUNTOF(always); i++)
         *(bl_str *)bl_array_push(core->env) = always[i];
-    bl_environ_set(core->env);
 }
 
 static void default_log(bl_conf *cf)
@@ -298,7 +301,7 @@ static bool finish(bl_conf *cf, void *settings)
         core->working_directory = bl_conf_path(cf, core->working_directory, false);
     if (cf->generation->log == NULL)
         default_log(cf);
-    choose_environment(core);
+    add_environment(core);
     bl_tls_source_done(core->ssl_inherit);
     if (!bl_thread_pools_finish(cf))
         return false;

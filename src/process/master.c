@@ -11,7 +11,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdio.h>
 #include <unistd.h>
 
 enum {
@@ -108,7 +107,7 @@ static void new_binary_died(void)
     const bl_core_settings *core = bl_core_of(bl_current);
 
     master.new_binary = 0;
-    if (rename(core->old_pid.p, core->pid.p) != 0)
+    if (!bl_pidfile_move(core->old_pid.p, core->pid.p))
         bl_log_write(BL_LOG_ALERT, &bl_log_process, errno, "rename() \"%s\" back to \"%s\" failed",
                      core->old_pid.p, core->pid.p);
     if (!going() && master.resting)
@@ -128,56 +127,81 @@ static void reap(void)
     }
 }
 
-/* The pid file follows the configuration. */
-static void move_pid_file(const bl_core_settings *from, const bl_core_settings *to)
+static const char *pid_path(const bl_generation *g)
 {
-    if (bl_str_eq(from->pid, to->pid))
-        return;
-    if (bl_pidfile_write(to->pid.p))
-        bl_pidfile_remove(from->pid.p);
+    const bl_core_settings *core = bl_core_of(g);
+
+    return master.new_binary ? core->old_pid.p : core->pid.p;
 }
 
-static void reload(void)
+/* The pid file follows the configuration: where the new one can't be written, `g` is not good. */
+static bool open_all(bl_generation *g, bl_generation *before)
+{
+    bool moves = strcmp(pid_path(before), pid_path(g)) != 0;
+
+    if (moves && !bl_pidfile_write(pid_path(g)))
+        return false;
+    bool ok = bl_process_open(g, before);
+    if (moves)
+        bl_pidfile_remove(pid_path(ok ? before : g));
+    return ok;
+}
+
+static bool reload(void)
 {
     bl_generation *before = bl_current;
     bl_generation *g = bl_generation_load(&bl_opts, before);
 
-    if (g == NULL || !bl_process_open(g, before)) {
+    if (g == NULL || !open_all(g, before)) {
         bl_log_write(BL_LOG_ERR, &bl_log_process, 0,
                      "the new configuration is not used, the old one serves on");
         if (g)
             bl_generation_drop(g);
-        return;
+        return false;
     }
     bl_process_switch(g, before);
-    move_pid_file(bl_core_of(before), bl_core_of(g));
     bl_generation_drop(before);
     make_slots();
     master.switching = bl_now_ms();
+    return true;
 }
 
-/* Behind WINCH, HUP brings the old one's workers back as they were. */
+/* Behind WINCH, HUP brings the workers back; beside a new binary, as they were. */
 static void hang_up(void)
 {
-    if (master.resting) {
+    bool resting = master.resting;
+
+    if (going())
+        return;
+    if (resting && master.new_binary) {
         wake();
         return;
     }
+    master.resting = false;
     bl_log_write(BL_LOG_NOTICE, &bl_log_process, 0, "reconfiguring");
-    reload();
+    if (!reload() && resting)
+        wake();
+}
+
+/* Does another binary listen on the same sockets? */
+static bool shares_sockets(void)
+{
+    return master.new_binary || (master.parent && getppid() == master.parent);
 }
 
 static void upgrade(void)
 {
     const bl_core_settings *core = bl_core_of(bl_current);
 
-    if (master.new_binary || (master.parent && getppid() == master.parent)) {
+    if (going())
+        return;
+    if (shares_sockets()) {
         bl_log_write(BL_LOG_NOTICE, &bl_log_process, 0,
                      "the changing binary signal is ignored: end the old or the new binary first");
         return;
     }
     bl_log_write(BL_LOG_NOTICE, &bl_log_process, 0, "changing binary");
-    if (rename(core->pid.p, core->old_pid.p) != 0) {
+    if (!bl_pidfile_move(core->pid.p, core->old_pid.p)) {
         bl_log_write(BL_LOG_ALERT, &bl_log_process, errno,
                      "rename() %s to %s failed before executing new binary process", core->pid.p,
                      core->old_pid.p);
@@ -188,10 +212,21 @@ static void upgrade(void)
         new_binary_died();
 }
 
+/* The last one to hold a unix socket takes its name away. */
+static void close_sockets(void)
+{
+    if (shares_sockets())
+        bl_listeners_release(bl_current);
+    else
+        bl_listeners_close(bl_current, NULL);
+}
+
+/* Nobody accepts any more, so nobody may wait in a queue. */
 static void quit(void)
 {
     master.quitting = true;
     bl_child_signal(SIGQUIT, 0, false);
+    close_sockets();
 }
 
 static void terminate(void)
@@ -326,15 +361,10 @@ static void turn(void)
     take_signals();
 }
 
-/* The last one to hold a unix socket takes its name away. */
 static void end(void)
 {
-    const bl_core_settings *core = bl_core_of(bl_current);
-    bool alone = master.new_binary == 0 && !(master.parent && getppid() == master.parent);
-
-    bl_pidfile_remove(master.new_binary ? core->old_pid.p : core->pid.p);
-    if (alone)
-        bl_listeners_close(bl_current, NULL);
+    bl_pidfile_remove(pid_path(bl_current));
+    close_sockets();
     bl_log_write(BL_LOG_NOTICE, &bl_log_process, 0, "exit");
 }
 

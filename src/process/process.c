@@ -27,6 +27,18 @@ static void warn_about_files(const bl_generation *g)
                      (long long)connections, (long long)limit.rlim_cur);
 }
 
+/* With the environment and the log of the generation that is opened. */
+static bool open_parts(bl_generation *g, bl_generation *before)
+{
+    warn_about_files(g);
+    if (!bl_listeners_open(g, before, (int)bl_core_of(g)->workers))
+        return false;
+    if (bl_zones_map(g, before) && bl_generation_open(g))
+        return true;
+    bl_listeners_close(g, before);
+    return false;
+}
+
 bool bl_process_open(bl_generation *g, bl_generation *before)
 {
     const bl_log_targets *log = bl_log_process.targets;
@@ -34,17 +46,13 @@ bool bl_process_open(bl_generation *g, bl_generation *before)
     if (!bl_open_files_open(g))
         return false;
     bl_log_process.targets = g->log;
-    warn_about_files(g);
-    if (!bl_listeners_open(g, before, (int)bl_core_of(g)->workers)) {
-        bl_log_process.targets = log;
-        return false;
-    }
-    if (!bl_zones_map(g, before) || !bl_generation_open(g)) {
-        bl_log_process.targets = log;
-        bl_listeners_close(g, before);
-        return false;
-    }
-    return true;
+    bl_core_environment(bl_core_of(g));
+    if (open_parts(g, before))
+        return true;
+    bl_log_process.targets = log;
+    if (bl_current)
+        bl_core_environment(bl_core_of(bl_current));
+    return false;
 }
 
 void bl_process_switch(bl_generation *g, bl_generation *before)

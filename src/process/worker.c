@@ -116,6 +116,10 @@ void bl_worker_quit(bl_generation *g)
     bl_quitting = true;
     bl_log_write(BL_LOG_NOTICE, &bl_log_process, 0, "gracefully shutting down");
     bl_listeners_stop(g);
+    if (bl_process == BL_PROCESS_SINGLE)
+        bl_listeners_close(g, NULL);
+    else
+        bl_listeners_release(g);
     if (timeout > 0) {
         shutdown_timer.fire = out_of_time;
         shutdown_timer.weak = true;
@@ -196,7 +200,6 @@ static bool begin(bl_generation *g, int number)
     bl_clock_update();
     if (!bl_signal_open())
         return false;
-    bl_signal_release();
     srandom((unsigned)(getpid() ^ (pid_t)bl_clock_now.sec ^ (pid_t)(bl_clock_now.msec << 20)));
     return take_limits(bl_core_of(g), number) && bl_worker_start(g, number) &&
            bl_worker_watch_signals(take_signals);
