@@ -28,6 +28,7 @@ static bl_generation *new_generation(const bl_options *options, const bl_generat
     g->conf_prefix = bl_pool_str(pool, bl_str_of(g->conf_path.p, folder));
     bl_list_init(&g->listeners);
     bl_list_init(&g->open_files);
+    bl_index_init(&g->file_names, pool);
     bl_list_init(&g->zones);
     bl_list_init(&g->thread_pools);
     bl_pool_cleanup(pool, close_files, g);

@@ -6,6 +6,7 @@
 #define BL_CONF_GENERATION_H
 
 #include "conf/conf.h"
+#include "core/index.h"
 #include "core/list.h"
 
 /* A shared-memory zone, by name. Kept over a reload when name, size and owner are the same. */
@@ -39,6 +40,7 @@ struct bl_generation {
     bl_settings settings; /* of the main context */
     bl_link listeners;    /* bl_listener.link */
     bl_link open_files;   /* bl_open_file.link */
+    bl_index file_names;  /* of them */
     bl_link zones;        /* bl_zone.link */
     bl_link thread_pools; /* bl_thread_pool's */
     bl_log_targets *log;  /* the main context's error_log */

@@ -5,15 +5,6 @@
 #include <errno.h>
 #include <glob.h>
 
-static bl_conf_file *find_file(bl_loader *loader, bl_str path)
-{
-    for (bl_conf_file *f = loader->files; f; f = f->next) {
-        if (bl_str_eq(f->path, path))
-            return f;
-    }
-    return NULL;
-}
-
 static void say_unreadable(bl_loader *loader, bl_diag_place at, bl_str path, size_t max, int err)
 {
     if (err == EFBIG)
@@ -34,13 +25,28 @@ static bl_conf_file *add_file(bl_loader *loader, bl_str path, bl_str text)
     file->text = text;
     *loader->files_tail = file;
     loader->files_tail = &file->next;
+    bl_index_add(&loader->names, path, file);
     return file;
+}
+
+/* They would end paths and names before their time. */
+static void refuse_zero_bytes(bl_loader *loader, const bl_conf_file *file)
+{
+    const char *at = memchr(file->text.p, '\0', file->text.len);
+    bl_diag_place place = {.file = file, .line = 1};
+
+    if (at == NULL)
+        return;
+    for (const char *p = file->text.p; (p = memchr(p, '\n', (size_t)(at - p))) != NULL; p++)
+        place.line++;
+    bl_diag_hint(loader->diag, "is it UTF-16? Configurations are UTF-8");
+    bl_diag_say(loader->diag, BL_LOG_EMERG, place, "unexpected zero byte");
 }
 
 /* `at`: the include that asks for it. */
 static bl_conf_file *read_file(bl_loader *loader, bl_str path, bl_diag_place at)
 {
-    bl_conf_file *file = find_file(loader, path);
+    bl_conf_file *file = bl_index_find(&loader->names, path);
     size_t max = loader->file_max ? loader->file_max : BL_LOAD_FILE_MAX;
     bl_str text;
 
@@ -52,7 +58,9 @@ static bl_conf_file *read_file(bl_loader *loader, bl_str path, bl_diag_place at)
         say_unreadable(loader, at, path, max, err);
         return NULL;
     }
-    return add_file(loader, path, text);
+    file = add_file(loader, path, text);
+    refuse_zero_bytes(loader, file);
+    return file;
 }
 
 static void expand(bl_loader *loader, bl_conf_node *block);
@@ -162,6 +170,7 @@ static bl_conf_node *parse_globals(bl_loader *loader, bl_str globals)
 bl_conf_node *bl_load(bl_loader *loader, bl_str path, bl_str globals)
 {
     loader->files_tail = &loader->files;
+    bl_index_init(&loader->names, loader->pool);
     bl_conf_node *root = parse_globals(loader, globals);
     bl_conf_node **tail = &root->children;
     bl_conf_file *file = loader->text.p ? add_file(loader, path, loader->text)

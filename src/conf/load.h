@@ -8,6 +8,7 @@
 #define BL_CONF_LOAD_H
 
 #include "conf/diag.h"
+#include "core/index.h"
 
 enum {
     BL_LOAD_FILE_MAX = 16 * 1024 * 1024, /* bytes */
@@ -23,6 +24,7 @@ typedef struct bl_loader {
     size_t file_max;     /* bytes; 0: BL_LOAD_FILE_MAX */
     bl_conf_file *files; /* in the order first read */
     bl_conf_file **files_tail;
+    bl_index names; /* of the files */
     int depth, includes;
 } bl_loader;
 

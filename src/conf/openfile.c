@@ -17,17 +17,16 @@ bl_str bl_conf_path(bl_conf *cf, bl_str path, bool conf_prefix)
 bl_open_file *bl_conf_open_file(bl_conf *cf, bl_str path)
 {
     bool is_stderr = path.len == 0;
-    char *absolute = is_stderr ? NULL : bl_conf_path(cf, path, false).p;
+    bl_str name = is_stderr ? path : bl_conf_path(cf, path, false);
+    bl_open_file *file = bl_index_find(&cf->generation->file_names, name);
 
-    BL_LIST_EACH (it, &cf->generation->open_files) {
-        bl_open_file *file = BL_CONTAINER(it, bl_open_file, link);
-        if (is_stderr ? file->path == NULL : file->path && strcmp(file->path, absolute) == 0)
-            return file;
-    }
-    bl_open_file *file = BL_NEW(cf->pool, bl_open_file);
-    file->path = absolute;
+    if (file)
+        return file;
+    file = BL_NEW(cf->pool, bl_open_file);
+    file->path = is_stderr ? NULL : name.p;
     file->fd = is_stderr ? STDERR_FILENO : -1;
     bl_list_push(&cf->generation->open_files, &file->link);
+    bl_index_add(&cf->generation->file_names, name, file);
     return file;
 }
 

@@ -7,7 +7,8 @@ static const char weekdays[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "S
 static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                    "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 
-bl_clock bl_clock_now;
+_Thread_local bl_clock bl_clock_now;
+_Thread_local bool bl_clock_alone;
 
 /* A text form of the cached second, remade when the second has changed. */
 typedef struct text_form {
@@ -16,8 +17,8 @@ typedef struct text_form {
     char text[40];
 } text_form;
 
-static struct tm local;
-static time_t local_for = -1;
+static _Thread_local struct tm local;
+static _Thread_local time_t local_for = -1;
 
 /* The wall clock is the monotonic one plus an offset, which is measured anew ten times a second at
  * most: somebody may set the clock. */
@@ -26,7 +27,7 @@ void bl_clock_update(void)
     enum {
         MEASURE_EVERY = 100
     };
-    static uint64_t offset_ms, measure_at;
+    static _Thread_local uint64_t offset_ms, measure_at;
     struct timespec t;
 
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -46,7 +47,7 @@ void bl_clock_update(void)
 
 static const struct tm *local_now(void)
 {
-    if (bl_clock_now.sec == 0)
+    if (bl_clock_now.sec == 0 || bl_clock_alone)
         bl_clock_update();
     if (local_for != bl_clock_now.sec) {
         localtime_r(&bl_clock_now.sec, &local);
@@ -62,7 +63,7 @@ int bl_clock_offset(void)
 
 static bool is_current(text_form *form)
 {
-    if (bl_clock_now.sec == 0)
+    if (bl_clock_now.sec == 0 || bl_clock_alone)
         bl_clock_update();
     if (form->made_for == bl_clock_now.sec)
         return true;
@@ -72,7 +73,7 @@ static bool is_current(text_form *form)
 
 bl_str bl_clock_http(void)
 {
-    static text_form form;
+    static _Thread_local text_form form;
 
     if (!is_current(&form))
         form.len = (size_t)(bl_time_http(form.text, bl_clock_now.sec) - form.text);
@@ -81,7 +82,7 @@ bl_str bl_clock_http(void)
 
 bl_str bl_clock_error_log(void)
 {
-    static text_form form;
+    static _Thread_local text_form form;
 
     if (!is_current(&form)) {
         const struct tm *tm = local_now();
@@ -97,7 +98,7 @@ static char sign_of(long offset)
 
 bl_str bl_clock_access_log(void)
 {
-    static text_form form;
+    static _Thread_local text_form form;
 
     if (!is_current(&form)) {
         const struct tm *tm = local_now();
@@ -112,7 +113,7 @@ bl_str bl_clock_access_log(void)
 
 bl_str bl_clock_iso8601(void)
 {
-    static text_form form;
+    static _Thread_local text_form form;
 
     if (!is_current(&form)) {
         const struct tm *tm = local_now();
@@ -126,7 +127,7 @@ bl_str bl_clock_iso8601(void)
 
 bl_str bl_clock_syslog(void)
 {
-    static text_form form;
+    static _Thread_local text_form form;
 
     if (!is_current(&form)) {
         const struct tm *tm = local_now();

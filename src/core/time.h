@@ -1,5 +1,6 @@
 /* The clock of a process: read from the kernel once per turn of the event loop, and then only
- * looked at. Text forms are made when first asked for within a second, and kept for its rest. */
+ * looked at. Text forms are made when first asked for within a second, and kept for its rest. Each
+ * thread has a clock of its own; one without a loop reads it when it is asked. */
 #ifndef BL_CORE_TIME_H
 #define BL_CORE_TIME_H
 
@@ -13,7 +14,9 @@ typedef struct bl_clock {
     unsigned msec;
 } bl_clock;
 
-extern bl_clock bl_clock_now;
+extern _Thread_local bl_clock bl_clock_now;
+/* No loop reads the clock of this thread. */
+extern _Thread_local bool bl_clock_alone;
 
 /* Asks the kernel. */
 void bl_clock_update(void);
@@ -21,6 +24,14 @@ void bl_clock_update(void);
 static inline uint64_t bl_now_ms(void)
 {
     return bl_clock_now.mono_ms;
+}
+
+/* The same for what is called in any thread. */
+static inline const bl_clock *bl_clock_here(void)
+{
+    if (BL_UNLIKELY(bl_clock_alone))
+        bl_clock_update();
+    return &bl_clock_now;
 }
 
 /* "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 section 5.6.7) of the cached second. */

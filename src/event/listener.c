@@ -138,8 +138,9 @@ static bl_listener *find_same(bl_generation *before, const bl_generation *g, con
 
     BL_LIST_EACH (it, &before->listeners) {
         bl_listener *other = BL_CONTAINER(it, bl_listener, link);
-        if (other->fd < 0 || other->type != l->type || uses(g, other->fd) ||
-            !bl_addr_equal(&other->addr.sa, other->addr.len, &l->addr.sa, l->addr.len, true))
+        if (other->fd < 0 || other->type != l->type ||
+            !bl_addr_equal(&other->addr.sa, other->addr.len, &l->addr.sa, l->addr.len, true) ||
+            uses(g, other->fd))
             continue;
         if (other->worker == l->worker)
             return other;

@@ -10,6 +10,7 @@
 enum {
     DEFAULT_THREADS = 32,
     DEFAULT_QUEUE = 65536,
+    MAX_THREADS = 65536,
 };
 
 typedef struct queue {
@@ -110,6 +111,7 @@ static void *serve(void *data)
 {
     bl_thread_pool *pool = data;
 
+    bl_clock_alone = true;
     pthread_mutex_lock(&pool->lock);
     for (;;) {
         while (pool->waiting.first == NULL && !pool->ending)
@@ -246,7 +248,7 @@ bool bl_thread_pool_read(bl_conf *cf, const bl_conf_node *node)
         if (!threads && !bl_str_starts(word, BL_STR("max_queue=")))
             return bl_conf_error(cf, node, i, "invalid parameter \"%.*s\"", BL_STR_ARG(word));
         int64_t n = bl_str_to_int(bl_str_of(word.p + prefix, word.len - prefix));
-        if (n < threads)
+        if (n < threads || (threads && n > MAX_THREADS))
             return bl_conf_error(cf, node, i, "invalid %s value \"%.*s\"",
                                  threads ? "threads" : "max_queue", BL_STR_ARG(word));
         *(threads ? &pool->threads : &pool->max_queue) = n;

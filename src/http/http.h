@@ -139,6 +139,7 @@ struct bl_http {
     bl_array servers;          /* bl_server * */
     struct bl_var_table *vars; /* variable.h */
     bl_array addrs;            /* struct bl_http_addr *: what servers listen on (server.h) */
+    bl_index addr_texts;       /* of them, the first of each */
 };
 
 /* For compile hooks. */

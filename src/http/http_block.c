@@ -68,6 +68,7 @@ static bool read_http(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_con
     http->generation = cf->generation;
     bl_array_init(&http->servers, cf->pool, sizeof(bl_server *));
     bl_array_init(&http->addrs, cf->pool, sizeof(struct bl_http_addr *));
+    bl_index_init(&http->addr_texts, cf->pool);
     cf->generation->http = http;
     for (int level = 0; level < BL_LEVELS; level++)
         http->settings.of[level] = bl_settings_create(cf, &bl_http_modules, level);

@@ -131,10 +131,18 @@ bool bl_server_names(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_conf
 
 /* ------------------------------------------------------------- listen */
 
-static bl_http_addr *find_addr(bl_http *http, const bl_addr *addr)
+static bool is_at(const bl_http_addr *a, const bl_addr *addr)
 {
+    return bl_addr_equal(&a->addr.sa, a->addr.len, &addr->sa, addr->len, true);
+}
+
+/* `first`: of those that look the same, which nearly always is the same (but for IPv6's scopes). */
+static bl_http_addr *find_addr(bl_http *http, const bl_addr *addr, bl_http_addr *first)
+{
+    if (first == NULL || is_at(first, addr))
+        return first;
     BL_ARRAY_EACH (bl_http_addr *, a, &http->addrs) {
-        if (bl_addr_equal(&(*a)->addr.sa, (*a)->addr.len, &addr->sa, addr->len, true))
+        if (is_at(*a, addr))
             return *a;
     }
     return NULL;
@@ -143,15 +151,19 @@ static bl_http_addr *find_addr(bl_http *http, const bl_addr *addr)
 static bl_http_addr *addr_for(bl_conf *cf, const bl_addr *addr)
 {
     bl_http *http = bl_http_of(cf);
-    bl_http_addr *a = find_addr(http, addr);
     char text[BL_ADDR_TEXT];
+    bl_str shown = bl_str_of(text, bl_addr_text_port(&addr->sa, addr->len, text));
+    bl_http_addr *first = bl_index_find(&http->addr_texts, shown);
+    bl_http_addr *a = find_addr(http, addr, first);
 
     if (a)
         return a;
     a = BL_NEW(cf->pool, bl_http_addr);
     a->addr = *addr;
     a->http = http;
-    a->text = bl_pool_str(cf->pool, bl_str_of(text, bl_addr_text_port(&addr->sa, addr->len, text)));
+    a->text = bl_pool_str(cf->pool, shown);
+    if (first == NULL)
+        bl_index_add(&http->addr_texts, a->text, a);
     bl_array_init(&a->servers, cf->pool, sizeof(bl_server *));
     bl_array_init(&a->wild, cf->pool, sizeof(bl_server_name));
     bl_array_init(&a->regexes, cf->pool, sizeof(bl_server_name));
@@ -452,15 +464,26 @@ static bool same_port(const bl_addr *a, const bl_addr *b)
 }
 
 /* The wildcard address whose socket takes connections to `a` too; NULL: it has its own. */
-static bl_http_addr *covered_by(bl_http *http, const bl_http_addr *a)
+static bl_http_addr *covered_by(const bl_array *wildcards, const bl_http_addr *a)
 {
     if (a->options.bind_set || is_wildcard(&a->addr))
         return NULL;
-    BL_ARRAY_EACH (bl_http_addr *, other, &http->addrs) {
-        if (is_wildcard(&(*other)->addr) && same_port(&(*other)->addr, &a->addr))
+    BL_ARRAY_EACH (bl_http_addr *, other, wildcards) {
+        if (same_port(&(*other)->addr, &a->addr))
             return *other;
     }
     return NULL;
+}
+
+static bl_array *find_wildcards(bl_conf *cf, const bl_http *http)
+{
+    bl_array *wildcards = bl_array_new(cf->pool, sizeof(bl_http_addr *));
+
+    BL_ARRAY_EACH (bl_http_addr *, a, &http->addrs) {
+        if (is_wildcard(&(*a)->addr))
+            *(bl_http_addr **)bl_array_push(wildcards) = *a;
+    }
+    return wildcards;
 }
 
 static bl_listener *add_listener(bl_conf *cf, bl_http_addr *a, bl_http_port *port)
@@ -484,14 +507,15 @@ static bl_listener *add_listener(bl_conf *cf, bl_http_addr *a, bl_http_port *por
     return l;
 }
 
-static void add_port(bl_conf *cf, bl_http *http, bl_http_addr *a)
+static void add_port(bl_conf *cf, bl_http *http, const bl_array *wildcards, bl_http_addr *a)
 {
+    bool covers = is_wildcard(&a->addr);
     bl_http_port *port = BL_NEW(cf->pool, bl_http_port);
 
     port->http = http;
     bl_array_init(&port->addrs, cf->pool, sizeof(bl_http_addr *));
-    BL_ARRAY_EACH (bl_http_addr *, other, &http->addrs) {
-        if (covered_by(http, *other) == a)
+    BL_ARRAY_EACH (bl_http_addr *, other, covers ? &http->addrs : NULL) {
+        if (covered_by(wildcards, *other) == a)
             *(bl_http_addr **)bl_array_push(&port->addrs) = *other;
     }
     *(bl_http_addr **)bl_array_push(&port->addrs) = a;
@@ -500,10 +524,12 @@ static void add_port(bl_conf *cf, bl_http *http, bl_http_addr *a)
 
 bool bl_server_finish_all(bl_conf *cf, bl_http *http)
 {
+    const bl_array *wildcards = find_wildcards(cf, http);
+
     BL_ARRAY_EACH (bl_http_addr *, a, &http->addrs) {
         compile_names(cf, *a);
-        if (covered_by(http, *a) == NULL)
-            add_port(cf, http, *a);
+        if (covered_by(wildcards, *a) == NULL)
+            add_port(cf, http, wildcards, *a);
     }
     return cf->errors == 0;
 }

@@ -156,6 +156,16 @@ static bool read_value(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_co
     return *value != NULL;
 }
 
+static bool read_value_size(bl_conf *cf, const bl_directive *d, const bl_conf_node *node,
+                            void *field)
+{
+    bl_value **value = field;
+
+    if (!read_value(cf, d, node, field))
+        return false;
+    return !(*value)->constant || bl_conf_size((*value)->text) >= 0 || bl_conf_invalid(cf, node, 1);
+}
+
 static bool read_values(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_conf_node *node,
                         void *field)
 {
@@ -173,6 +183,7 @@ static bool read_values(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_c
 }
 
 const bl_type bl_type_value = {"string with variables", sizeof(bl_value *), read_value};
+const bl_type bl_type_value_size = {"size with variables", sizeof(bl_value *), read_value_size};
 const bl_type bl_type_values = {"string with variables …", sizeof(bl_array *), read_values};
 
 /* ------------------------------------------------------------- regular expressions */

@@ -42,6 +42,8 @@ static inline bool bl_str_is_true(bl_str s)
 /* bl_value *: one argument; and an array of predicates (bl_array * of bl_value *). Unset: -1. */
 extern const bl_type bl_type_value;
 extern const bl_type bl_type_values;
+/* bl_value *: a size; what has no variables must be one. */
+extern const bl_type bl_type_value_size;
 /* True if any of the values is true for the request. */
 bool bl_values_any(bl_request *r, const bl_array *values);
 

@@ -158,7 +158,7 @@ static const bl_directive directives[] = {
     {"proxy_temp_path", BL_IN_HSL, BL_TAKE1234, &bl_type_temp_path, UP(temp_path), "proxy_temp"},
     {"proxy_store", BL_IN_HSL, BL_TAKE1, &bl_type_store, UP(store), "off"},
     {"proxy_store_access", BL_IN_HSL, BL_TAKE123, &bl_type_store_access, UP(store_access), "user:rw"},
-    {"proxy_limit_rate", BL_IN_HSL, BL_TAKE1, &bl_type_value, UP(limit_rate)},
+    {"proxy_limit_rate", BL_IN_HSL, BL_TAKE1, &bl_type_value_size, UP(limit_rate)},
     {"proxy_next_upstream", BL_IN_HSL, BL_TAKE_1MORE, &bl_type_bits, UP(next_upstream), "error timeout", .arg = next_words},
     {"proxy_next_upstream_tries", BL_IN_HSL, BL_TAKE1, &bl_type_num, UP(next_upstream_tries), "0"},
     {"proxy_next_upstream_timeout", BL_IN_HSL, BL_TAKE1, &bl_type_msec, UP(next_upstream_timeout), "0"},

@@ -360,7 +360,8 @@ static off_t allowance(bl_request *r, uint64_t *wait_ms)
     }
     int64_t after = BL_MAX(r->limit_rate_after, 0), may;
     int64_t sent = (int64_t)(h->conn->sent - r->sent_before);
-    if (__builtin_mul_overflow(r->limit_rate, bl_clock_now.sec - r->start_sec + 1, &may) ||
+    int64_t seconds = (int64_t)(bl_now_ms() - r->start_ms) / 1000 + 1;
+    if (__builtin_mul_overflow(r->limit_rate, seconds, &may) ||
         __builtin_add_overflow(may - sent, after, &may))
         return -1; /* more than there can be */
     if (may > 0)

@@ -9,6 +9,7 @@
 
 typedef struct main_settings {
     bl_array groups; /* bl_upstream_group * */
+    bl_index hosts;  /* the first group of each host (in small letters) and port */
 } main_settings;
 
 static main_settings *main_of(const bl_http *http)
@@ -20,8 +21,10 @@ static bool create(bl_conf *cf, int level, void *settings)
 {
     main_settings *s = settings;
 
-    if (level == BL_MAIN)
+    if (level == BL_MAIN) {
         bl_array_init(&s->groups, cf->pool, sizeof(bl_upstream_group *));
+        bl_index_init(&s->hosts, cf->pool);
+    }
     return true;
 }
 
@@ -31,6 +34,43 @@ bl_upstream_group *bl_upstream_group_of(bl_conf *cf)
 }
 
 /* ------------------------------------------------------------- finding and making */
+
+enum {
+    KEY_HOST = 256, /* bytes of the host that tell groups apart; those of longer ones share a key */
+    KEY_MAX = KEY_HOST + sizeof(int),
+};
+
+static bl_str key_of(bl_str host, int port, char key[KEY_MAX])
+{
+    host.len = BL_MIN(host.len, (size_t)KEY_HOST);
+    bl_str_lower(key, host);
+    memcpy(key + host.len, &port, sizeof port);
+    return bl_str_of(key, host.len + sizeof port);
+}
+
+/* The first group of that key; the others hang behind it in next_of_key. */
+static bl_upstream_group *first_of(const bl_http *http, bl_str host, int port)
+{
+    char key[KEY_MAX];
+
+    return bl_index_find(&main_of(http)->hosts, key_of(host, port, key));
+}
+
+static void add(bl_conf *cf, bl_upstream_group *g)
+{
+    main_settings *s = main_of(bl_http_of(cf));
+    bl_upstream_group *first = first_of(bl_http_of(cf), g->host, g->port);
+    char key[KEY_MAX];
+
+    *(bl_upstream_group **)bl_array_push(&s->groups) = g;
+    if (first == NULL) {
+        bl_index_add(&s->hosts, bl_pool_str(cf->pool, key_of(g->host, g->port, key)), g);
+        return;
+    }
+    while (first->next_of_key)
+        first = first->next_of_key;
+    first->next_of_key = g;
+}
 
 static int port_of(const bl_upstream_group *g)
 {
@@ -54,16 +94,16 @@ const bl_array *bl_upstream_groups(const bl_http *http)
 
 bl_upstream_group *bl_upstream_group_find(bl_http *http, bl_str host, int port, int default_port)
 {
-    bl_upstream_group *found = NULL;
+    bl_upstream_group *g = first_of(http, host, 0);
 
-    BL_ARRAY_EACH (bl_upstream_group *, g, &main_of(http)->groups) {
-        if (!answers_to(*g, host, port, default_port))
-            continue;
-        if ((*g)->explicit)
-            return *g;
-        found = *g;
-    }
-    return found;
+    while (g && !answers_to(g, host, port, default_port))
+        g = g->next_of_key;
+    if (g)
+        return g;
+    g = first_of(http, host, port ? port : default_port);
+    while (g && !answers_to(g, host, port, default_port))
+        g = g->next_of_key;
+    return g;
 }
 
 static void close_idle(void *data)
@@ -71,7 +111,7 @@ static void close_idle(void *data)
     bl_uplink_close_idle(data);
 }
 
-static bl_upstream_group *make(bl_conf *cf, const bl_conf_node *node, bl_str host)
+static bl_upstream_group *make(bl_conf *cf, const bl_conf_node *node, int port, bl_str host)
 {
     bl_upstream_group *g = BL_NEW(cf->pool, bl_upstream_group);
 
@@ -86,20 +126,21 @@ static bl_upstream_group *make(bl_conf *cf, const bl_conf_node *node, bl_str hos
     g->settings = bl_http_of(cf)->settings;
     g->settings.of[BL_SERVER] = bl_settings_create(cf, &bl_http_modules, BL_SERVER);
     bl_pool_cleanup(cf->pool, close_idle, g);
-    *(bl_upstream_group **)bl_array_push(&main_of(bl_http_of(cf))->groups) = g;
+    g->port = port;
+    add(cf, g);
     return g;
 }
 
 bl_upstream_group *bl_upstream_group_for(bl_conf *cf, const bl_conf_node *node, bl_str host,
                                          int port, int default_port)
 {
-    BL_ARRAY_EACH (bl_upstream_group *, g, &main_of(bl_http_of(cf))->groups) {
-        if (bl_str_ieq((*g)->host, host) && (*g)->port == port &&
-            ((*g)->explicit || (*g)->default_port == default_port))
-            return *g;
+    bl_upstream_group *g = first_of(bl_http_of(cf), host, port);
+
+    for (; g; g = g->next_of_key) {
+        if (bl_str_ieq(g->host, host) && (g->explicit || g->default_port == default_port))
+            return g;
     }
-    bl_upstream_group *g = make(cf, node, host);
-    g->port = port;
+    g = make(cf, node, port, host);
     g->default_port = default_port;
     return g;
 }
@@ -107,16 +148,15 @@ bl_upstream_group *bl_upstream_group_for(bl_conf *cf, const bl_conf_node *node, 
 /* The one that URLs have mentioned already becomes the block's. */
 static bl_upstream_group *named(bl_conf *cf, const bl_conf_node *node, bl_str name)
 {
-    BL_ARRAY_EACH (bl_upstream_group *, g, &main_of(bl_http_of(cf))->groups) {
-        if (!bl_str_ieq((*g)->host, name) || (*g)->port != 0)
-            continue;
-        if ((*g)->explicit) {
-            bl_conf_error(cf, node, 1, "duplicate upstream \"%.*s\"", BL_STR_ARG(name));
-            return NULL;
-        }
-        return *g;
+    bl_upstream_group *g = first_of(bl_http_of(cf), name, 0);
+
+    while (g && !bl_str_ieq(g->host, name))
+        g = g->next_of_key;
+    if (g && g->explicit) {
+        bl_conf_error(cf, node, 1, "duplicate upstream \"%.*s\"", BL_STR_ARG(name));
+        return NULL;
     }
-    return make(cf, node, name);
+    return g ? g : make(cf, node, 0, name);
 }
 
 /* ------------------------------------------------------------- the block */

@@ -97,7 +97,7 @@ struct bl_upstream_group {
     bool no_backups; /* the balancer knows none */
     bl_peers *peers;
     bl_zone *zone;
-    bl_upstream_group *next_in_zone;
+    bl_upstream_group *next_in_zone, *next_of_key;
     bl_resolver *resolver; /* of the block; NULL: http{}'s */
     int64_t resolver_timeout;
     struct bl_resolving *resolving; /* NULL: all addresses are known */

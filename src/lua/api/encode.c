@@ -179,17 +179,19 @@ void bl_lua_hex(char *to, const unsigned char *s, size_t len)
 
 double bl_lua_now_seconds(void)
 {
-    return (double)bl_clock_now.sec + bl_clock_now.msec / 1000.0;
+    const bl_clock *now = bl_clock_here();
+
+    return (double)now->sec + now->msec / 1000.0;
 }
 
 double bl_lua_time_seconds(void)
 {
-    return (double)bl_clock_now.sec;
+    return (double)bl_clock_here()->sec;
 }
 
 double bl_lua_monotonic_ms(void)
 {
-    return (double)bl_clock_now.mono_ms;
+    return (double)bl_clock_here()->mono_ms;
 }
 
 void bl_lua_update_time(void)
@@ -202,7 +204,7 @@ void bl_lua_local_time(char *to)
     struct tm tm;
     char text[32];
 
-    localtime_r(&bl_clock_now.sec, &tm);
+    localtime_r(&bl_clock_here()->sec, &tm);
     strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &tm);
     memcpy(to, text, 19);
 }
@@ -212,7 +214,7 @@ void bl_lua_utc_time(char *to)
     struct tm tm;
     char text[32];
 
-    gmtime_r(&bl_clock_now.sec, &tm);
+    gmtime_r(&bl_clock_here()->sec, &tm);
     strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &tm);
     memcpy(to, text, 19);
 }

@@ -24,7 +24,7 @@ static bool init_zone(bl_zone *zone, void *before)
 
 static void take_over(bl_zone *zone, const bl_zone *before)
 {
-    bl_dict_copy(before->data, zone->data, bl_now_ms());
+    bl_dict_copy(before->data, zone->data, bl_clock_here()->mono_ms);
 }
 
 static bool read_shared_dict(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_conf_node *node,
@@ -127,9 +127,9 @@ int bl_lua_shdict_get(bl_dict *dict, const char *key, size_t key_len, bool stale
 
     v->stale = false;
     if (stale)
-        result = bl_dict_get_stale(dict, k, bl_now_ms(), buffer, room, &value, &v->stale);
+        result = bl_dict_get_stale(dict, k, bl_clock_here()->mono_ms, buffer, room, &value, &v->stale);
     else
-        result = bl_dict_get(dict, k, bl_now_ms(), buffer, room, &value);
+        result = bl_dict_get(dict, k, bl_clock_here()->mono_ms, buffer, room, &value);
     return to_lua(result, &value, v);
 }
 
@@ -138,7 +138,7 @@ int bl_lua_shdict_store(bl_dict *dict, int how, const char *key, size_t key_len,
 {
     bl_dict_value value = from_lua(v);
     bl_str k = bl_str_of(key, key_len);
-    uint64_t ms = ms_of(ttl), now = bl_now_ms();
+    uint64_t ms = ms_of(ttl), now = bl_clock_here()->mono_ms;
 
     v->forcible = false;
     switch (how) {
@@ -165,14 +165,14 @@ int bl_lua_shdict_incr(bl_dict *dict, const char *key, size_t key_len, const dou
 {
     v->forcible = false;
     return bl_dict_incr(dict, bl_str_of(key, key_len), v->number, init, ms_of(init_ttl),
-                        bl_now_ms(), &v->number, &v->forcible);
+                        bl_clock_here()->mono_ms, &v->number, &v->forcible);
 }
 
 int bl_lua_shdict_incr_ttl(bl_dict *dict, const char *key, size_t key_len, const double *init,
                            double ttl, bl_lua_shdict_value *v)
 {
     v->forcible = false;
-    return bl_dict_incr_ttl(dict, bl_str_of(key, key_len), v->number, init, ms_of(ttl), bl_now_ms(),
+    return bl_dict_incr_ttl(dict, bl_str_of(key, key_len), v->number, init, ms_of(ttl), bl_clock_here()->mono_ms,
                             &v->number, &v->forcible);
 }
 
@@ -182,13 +182,13 @@ int bl_lua_shdict_swap(bl_dict *dict, const char *key, size_t key_len, double tt
     bl_dict_value old = from_lua(expected), value = from_lua(v);
 
     v->forcible = false;
-    return bl_dict_swap(dict, bl_str_of(key, key_len), &old, &value, ms_of(ttl), bl_now_ms(),
+    return bl_dict_swap(dict, bl_str_of(key, key_len), &old, &value, ms_of(ttl), bl_clock_here()->mono_ms,
                         &v->forcible);
 }
 
 void bl_lua_shdict_measure(bl_dict *dict, bl_dict_usage *usage)
 {
-    bl_dict_measure(dict, bl_now_ms(), usage);
+    bl_dict_measure(dict, bl_clock_here()->mono_ms, usage);
 }
 
 int bl_lua_shdict_push(bl_dict *dict, bool left, const char *key, size_t key_len,
@@ -197,8 +197,8 @@ int bl_lua_shdict_push(bl_dict *dict, bool left, const char *key, size_t key_len
     bl_dict_value value = from_lua(v);
     bl_str k = bl_str_of(key, key_len);
 
-    return left ? bl_dict_lpush(dict, k, &value, bl_now_ms(), length)
-                : bl_dict_rpush(dict, k, &value, bl_now_ms(), length);
+    return left ? bl_dict_lpush(dict, k, &value, bl_clock_here()->mono_ms, length)
+                : bl_dict_rpush(dict, k, &value, bl_clock_here()->mono_ms, length);
 }
 
 int bl_lua_shdict_pop(bl_dict *dict, bool left, const char *key, size_t key_len, char *buffer,
@@ -206,21 +206,21 @@ int bl_lua_shdict_pop(bl_dict *dict, bool left, const char *key, size_t key_len,
 {
     bl_dict_value value = {0};
     bl_str k = bl_str_of(key, key_len);
-    bl_dict_result result = left ? bl_dict_lpop(dict, k, bl_now_ms(), buffer, room, &value)
-                                 : bl_dict_rpop(dict, k, bl_now_ms(), buffer, room, &value);
+    bl_dict_result result = left ? bl_dict_lpop(dict, k, bl_clock_here()->mono_ms, buffer, room, &value)
+                                 : bl_dict_rpop(dict, k, bl_clock_here()->mono_ms, buffer, room, &value);
 
     return to_lua(result, &value, v);
 }
 
 int bl_lua_shdict_llen(bl_dict *dict, const char *key, size_t key_len, uint32_t *length)
 {
-    return bl_dict_llen(dict, bl_str_of(key, key_len), bl_now_ms(), length);
+    return bl_dict_llen(dict, bl_str_of(key, key_len), bl_clock_here()->mono_ms, length);
 }
 
 int bl_lua_shdict_ttl(bl_dict *dict, const char *key, size_t key_len, double *ttl)
 {
     uint64_t ms = 0;
-    bl_dict_result result = bl_dict_ttl(dict, bl_str_of(key, key_len), bl_now_ms(), &ms);
+    bl_dict_result result = bl_dict_ttl(dict, bl_str_of(key, key_len), bl_clock_here()->mono_ms, &ms);
 
     *ttl = (double)ms / 1000;
     return result;
@@ -228,12 +228,12 @@ int bl_lua_shdict_ttl(bl_dict *dict, const char *key, size_t key_len, double *tt
 
 int bl_lua_shdict_expire(bl_dict *dict, const char *key, size_t key_len, double ttl)
 {
-    return bl_dict_expire(dict, bl_str_of(key, key_len), ms_of(ttl), bl_now_ms());
+    return bl_dict_expire(dict, bl_str_of(key, key_len), ms_of(ttl), bl_clock_here()->mono_ms);
 }
 
 double bl_lua_shdict_flush_expired(bl_dict *dict, double max)
 {
-    return (double)bl_dict_flush_expired(dict, max > 0 ? (uint64_t)max : 0, bl_now_ms());
+    return (double)bl_dict_flush_expired(dict, max > 0 ? (uint64_t)max : 0, bl_clock_here()->mono_ms);
 }
 
 /* get_keys: the keys go straight into a table, which Lua's allocator may refuse: so not by the FFI.
@@ -259,7 +259,7 @@ static int push_keys(lua_State *L)
     gathering g = {.L = L};
 
     lua_newtable(L);
-    bl_dict_keys(dict, max > 0 ? (uint64_t)max : 0, bl_now_ms(), add_key, &g);
+    bl_dict_keys(dict, max > 0 ? (uint64_t)max : 0, bl_clock_here()->mono_ms, add_key, &g);
     return 1;
 }
 
@@ -272,7 +272,7 @@ static int push_scan(lua_State *L)
 
     lua_newtable(L);
     uint64_t next = bl_dict_scan(dict, cursor > 0 ? (uint64_t)cursor : 0,
-                                 max > 1 ? (uint64_t)max : 1, bl_now_ms(), add_key, &g);
+                                 max > 1 ? (uint64_t)max : 1, bl_clock_here()->mono_ms, add_key, &g);
     lua_pushnumber(L, (lua_Number)next);
     lua_insert(L, -2);
     return 2;
