@@ -70,6 +70,7 @@ static bl_status pump(bl_request *r)
             o->stages[i].parked = true;
             o->body_parked = true;
         } else if (step != BL_NEXT) {
+            bl_chain_done(&last);
             return fail(r);
         }
     }
@@ -332,6 +333,7 @@ static void resume_head(bl_request *r, bl_step step)
     bl_output *o = &r->output;
 
     o->head_parked = false;
+    o->abandon = NULL;
     if (step != BL_NEXT) {
         fail(r);
         return;
@@ -351,6 +353,7 @@ static void resume_body(bl_request *r, bl_step step, bl_chain *out)
     BL_ASSERT(i < count);
     o->stages[i].parked = false;
     o->body_parked = false;
+    o->abandon = NULL;
     if (step != BL_NEXT) {
         fail(r);
         return;
@@ -369,4 +372,19 @@ void bl_output_resume(bl_request *r, bl_step step, bl_chain *out)
     else
         resume_body(r, step, out);
     tell_drained(r);
+}
+
+void bl_output_close(bl_request *r)
+{
+    bl_output *o = &r->output;
+
+    if (BL_UNLIKELY(o->head_parked || o->body_parked) && o->abandon)
+        o->abandon(r);
+    o->abandon = NULL;
+    o->head_parked = o->body_parked = false;
+    bl_chain_done(&o->held);
+    if (o->stages == NULL)
+        return;
+    for (int i = 0; i < r->loc->body_filters_count; i++)
+        bl_chain_done(&o->stages[i].in);
 }

@@ -50,6 +50,10 @@ void bl_output_check(bl_request *r);
  * on to the next one; NULL for head filters. */
 void bl_output_resume(bl_request *r, bl_step step, bl_chain *out);
 
+/* The request is over: a filter that is parked is told by r->output.abandon, which it has set (it
+ * must not resume any more), and what waits in queues is given back. */
+void bl_output_close(bl_request *r);
+
 /* For codecs: their queue has drained (or the client is gone). */
 void bl_output_drained(bl_request *r, bl_status status);
 

@@ -436,6 +436,8 @@ static void end_life(bl_request *r)
     bl_work_cancel(&r->work);
     if (r->timer.armed)
         bl_timer_stop(&r->timer);
+    if (r->sub)
+        r->main->subrequests_left++;
     if (r->sub && r->sub->done)
         r->sub->done(r);
     if (r->refs == 0)
@@ -488,6 +490,7 @@ static void finish(bl_request *r, bool broken)
     r->finishing = true;
     r->broken = broken;
     r->client_gone = NULL;
+    bl_output_close(r);
     if (broken)
         r->keepalive = false;
     if (r->out.status == 0)

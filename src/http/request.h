@@ -96,6 +96,8 @@ typedef struct bl_output {
     bool failed;
     bl_chain held; /* body given while the head is parked */
     void (*drained)(bl_request *r, bl_status status);
+    /* Of the filter that is parked: gives up what it waits for. NULL: that ends by itself. */
+    void (*abandon)(bl_request *r);
     /* Cuts ranges out of what the producer gives, before any body filter; NULL: all is sent. */
     void (*slice)(bl_request *r, bl_chain *in, bl_chain *out);
     /* Narrows from..to of a producer that need not begin at the beginning; NULL: it must. */
@@ -162,7 +164,7 @@ struct bl_request {
     /* subrequests */
     bl_request *main, *parent;
     uint16_t depth;
-    int subrequests_left;      /* of the main request */
+    int subrequests_left;      /* of the main request: how many more at once */
     struct bl_subrequest *sub; /* what a subrequest knows of its task; NULL for main */
     bool inlines_pass;         /* their output is going out */
     struct bl_inline *inlines; /* output of inline subrequests, in order */

@@ -13,7 +13,7 @@
 #include "http/request.h"
 
 enum {
-    BL_SUBREQUESTS_MAX = 200,
+    BL_SUBREQUESTS_MAX = 200, /* at once, of a main request */
     BL_SUBREQUEST_DEPTH_MAX = 50
 };
 

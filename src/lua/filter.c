@@ -6,8 +6,9 @@
 #include <errno.h>
 #include <unistd.h>
 
-/* A body filter at work. */
+/* Filters at work. */
 typedef struct bl_filter_run {
+    bl_run *run;  /* that the output waits for */
     bl_chain in;  /* what came */
     bl_buf *text; /* what takes its place */
     bool replaced, flush;
@@ -16,6 +17,42 @@ typedef struct bl_filter_run {
 } filter_run;
 
 #define SETTINGS(r) ((const bl_lua_location *)BL_LOC_SETTINGS(r, bl_lua_module))
+
+static filter_run *state_of(bl_request *r)
+{
+    bl_lua_ctx *ctx = bl_lua_ctx_of(r);
+
+    if (ctx->filter == NULL)
+        ctx->filter = BL_NEW(r->pool, filter_run);
+    return ctx->filter;
+}
+
+/* ------------------------------------------------------------- waiting */
+
+static void drop_body(filter_run *f)
+{
+    bl_chain_done(&f->in);
+    if (f->text)
+        bl_buf_done(f->text);
+    f->text = NULL;
+}
+
+static void give_up(bl_request *r)
+{
+    filter_run *f = state_of(r);
+
+    if (f->run->phase == BL_LUA_BODY_FILTER)
+        drop_body(f);
+    bl_run_free(f->run);
+    f->run = NULL;
+}
+
+static bl_step wait_for(bl_request *r, bl_run *run)
+{
+    state_of(r)->run = run;
+    r->output.abandon = give_up;
+    return BL_WAIT;
+}
 
 /* ------------------------------------------------------------- the head */
 
@@ -58,19 +95,10 @@ static bl_step filter_head(bl_request *r)
         bl_run_free(run);
         return BL_CLOSE;
     }
-    return bl_run_start(run, 0) ? head_result(run) : BL_WAIT;
+    return bl_run_start(run, 0) ? head_result(run) : wait_for(r, run);
 }
 
 /* ------------------------------------------------------------- the body */
-
-static filter_run *state_of(bl_request *r)
-{
-    bl_lua_ctx *ctx = bl_lua_ctx_of(r);
-
-    if (ctx->filter == NULL)
-        ctx->filter = BL_NEW(r->pool, filter_run);
-    return ctx->filter;
-}
 
 static void take_input(filter_run *f, bl_chain *in)
 {
@@ -123,7 +151,7 @@ static bl_step give_output(bl_run *run, bl_chain *out)
 
     bl_run_free(run);
     if (!ok) {
-        bl_chain_done(&f->in);
+        drop_body(f);
         return BL_CLOSE;
     }
     if (f->replaced) {
@@ -161,9 +189,10 @@ static bl_step filter_body(bl_request *r, bl_chain *in, bl_chain *out)
     bl_run *run = bl_run_new(ctx->vm, r, BL_LUA_BODY_FILTER, body_done);
     if (bl_lua_code_push(SETTINGS(r)->body_filter, ctx->vm, r, run->entry->L) != 0) {
         bl_run_free(run);
+        drop_body(f);
         return BL_CLOSE;
     }
-    return bl_run_start(run, 0) ? give_output(run, out) : BL_WAIT;
+    return bl_run_start(run, 0) ? give_output(run, out) : wait_for(r, run);
 }
 
 const bl_filter bl_lua_header_filter = {.name = "lua header", .head = filter_head};

@@ -42,6 +42,7 @@ static bl_step exit_step(bl_request *r, uint32_t phase, int status)
     if (status < 0 || status == 408 || status == 444 || status == 499) {
         if (!r->output.begun && (status > 0 || r->sub))
             r->out.status = status > 0 ? status : 500;
+        bl_lua_out_drop(bl_lua_ctx_of(r));
         return BL_CLOSE;
     }
     if (r->output.begun || bl_lua_ctx_of(r)->holding) {
@@ -92,6 +93,7 @@ bl_step bl_lua_handler_result(bl_run *run)
         step = exit_step(r, run->phase, run->status);
         break;
     case BL_RUN_JUMP:
+        bl_lua_out_drop(bl_lua_ctx_of(r));
         step = run->jump(run);
         break;
     default:

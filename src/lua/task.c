@@ -478,6 +478,24 @@ int bl_task_end(lua_State *L, bl_outcome outcome, int status)
     return lua_yield(L, 0);
 }
 
+void bl_task_give_up(void)
+{
+    bl_task *task = bl_lua_now.task;
+    bl_run *run = task->run;
+    int pending = bl_lua_now.pending;
+
+    bl_lua_now.pending = BL_PENDING_NONE;
+    detach(task);
+    if (pending == BL_PENDING_SPAWN) {
+        bl_task *child = run->spawned;
+        run->spawned = NULL;
+        bl_task_kill(child);
+    } else if (pending == BL_PENDING_END) {
+        run->outcome = BL_RUN_RETURNED;
+        run->status = 0;
+    }
+}
+
 /* ------------------------------------------------------------- light threads */
 
 /* An error raised in code of the configuration itself is told without its place, which stands in

@@ -220,6 +220,10 @@ bl_task *bl_task_may_wait(lua_State *L);
 /* Ends the current task's run; what it returns the API function has to return. */
 int bl_task_end(lua_State *L, bl_outcome outcome, int status);
 
+/* Takes back what the current task was about to suspend itself for (pending): its yield can't reach
+ * the scheduler. */
+void bl_task_give_up(void);
+
 /* A light thread of the current run; the function and `args` arguments are moved from the top of L.
  * NULL never; runs when the scheduler comes to it (bl_task_ready). */
 bl_task *bl_task_spawn(lua_State *L, int args);

@@ -9,7 +9,7 @@ local here = require "resty.core.here"
 
 local coroutine = coroutine
 local create, resume, yield = coroutine.create, coroutine.resume, coroutine.yield
-local status, running = coroutine.status, coroutine.running
+local status, running, isyieldable = coroutine.status, coroutine.running, coroutine.isyieldable
 local error, type = error, type
 
 -- Coroutines that are not the program's to resume: light threads (value: function that tells their
@@ -18,6 +18,9 @@ local busy = setmetatable({}, { __mode = "k" })
 
 -- Coroutines whose children are inside a function that waits.
 local normal = setmetatable({}, { __mode = "k" })
+
+local give_up = package.loaded["bulan.give_up"]
+package.loaded["bulan.give_up"] = nil
 
 local hand_up
 
@@ -38,7 +41,18 @@ local function go_on(co, me, ...)
     return resumed(co, resume(co, ...))
 end
 
+-- Below a C function that can't be suspended (table.sort, string.gsub) there is no way up: `co` stays
+-- where it is, for ever.
+local function refuse(co)
+    give_up()
+    busy[co] = true
+    return false, "attempt to yield across C-call boundary"
+end
+
 function hand_up(co)
+    if not isyieldable() then
+        return refuse(co)
+    end
     local me = running()
     busy[co], normal[me] = true, true
     return go_on(co, me, yield())

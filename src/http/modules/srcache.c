@@ -296,6 +296,16 @@ static void give_up(void *data)
         bl_subrequest_cancel(st->sub);
 }
 
+/* The request is over: the store goes on without it. */
+static void leave_store(bl_request *r)
+{
+    state *st = state_of(r);
+
+    st->sub->sub->done = NULL;
+    st->sub = NULL;
+    bl_chain_done(&st->held);
+}
+
 /* The whole is there: it goes to the store before the end goes on. */
 static bl_step store(bl_request *r, state *st)
 {
@@ -307,6 +317,7 @@ static bl_step store(bl_request *r, state *st)
     if (st->sub == NULL)
         return BL_NEXT;
     bl_pool_cleanup(r->pool, give_up, st);
+    r->output.abandon = leave_store;
     return BL_WAIT;
 }
 

@@ -210,6 +210,14 @@ static int fail(lua_State *L, const char *error)
     return 2;
 }
 
+/* A filter in Lua runs while output is on its way. */
+static bool has_lua_filter(const bl_request *r)
+{
+    const bl_lua_location *s = settings_of(r);
+
+    return s->header_filter != NULL || s->body_filter != NULL;
+}
+
 static int put(lua_State *L, bool newline, const char *name)
 {
     bl_request *r = bl_lua_request(L, BL_LUA_HANDLERS);
@@ -217,6 +225,9 @@ static int put(lua_State *L, bool newline, const char *name)
     int count = lua_gettop(L);
     size_t len = newline ? 1 : 0;
 
+    bl_lua_text_objects(L, count);
+    if (has_lua_filter(r))
+        bl_lua_text_flatten(L, count, name);
     for (int i = 1; i <= count; i++)
         len += bl_lua_text_len(L, i, name);
     if (ctx->raw)
@@ -302,8 +313,9 @@ static void drained(bl_request *r, bl_status status)
     bl_request_drop(r);
 }
 
-static int flush_timeout(bl_wait *w BL_UNUSED, lua_State *L)
+static int flush_timeout(bl_wait *w, lua_State *L)
 {
+    bl_list_remove(&BL_CONTAINER(w, bl_task, own)->link);
     return fail(L, "timeout");
 }
 

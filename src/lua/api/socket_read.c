@@ -161,7 +161,8 @@ static void give_back(bl_socket *s, size_t n)
     }
     bl_buf *b = bl_buf_cached(n + rest);
     memcpy(b->start, s->partial.p + s->partial.len, n);
-    memcpy(b->start + n, s->pos, rest);
+    if (rest)
+        memcpy(b->start + n, s->pos, rest);
     if (s->buf)
         bl_buf_done(s->buf);
     s->buf = b;
@@ -367,8 +368,10 @@ int bl_socket_read(bl_socket *s, lua_State *L)
     int count = step(s, L);
     if (count >= 0)
         return count;
-    if (BL_UNLIKELY(!lua_isyieldable(L)))
+    if (BL_UNLIKELY(!lua_isyieldable(L))) { /* an error: what was gone over is nobody's yet */
         forget_operation(s);
+        give_back(s, s->partial.len);
+    }
     bl_task_may_wait(L);
     int64_t ms = limit_of(s);
     bl_debug(bl_socket_log_of(s), "lua tcp socket read timeout: %lld", (long long)ms);

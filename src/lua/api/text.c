@@ -4,7 +4,8 @@
 #include <lauxlib.h>
 
 enum {
-    DEPTH_MAX = 100, /* of arrays in arrays */
+    DEPTH_MAX = 100,     /* of arrays in arrays */
+    HOLES_MAX = 1000000, /* of an array */
 };
 
 static const char wanted[] = "string, number, boolean, nil, ngx.null, or array table expected, got";
@@ -45,10 +46,11 @@ static bool plain_text(lua_State *L, int index, bl_str *text, bool *pushed)
     return constant_text(L, index, text);
 }
 
-/* A table is an array when all its keys are positive whole numbers; its length is the largest. */
+/* A table is an array when all its keys are positive whole numbers; its length is the largest. One
+ * that is next to nothing but holes is none. */
 static ssize_t array_len(lua_State *L, int index)
 {
-    ssize_t max = 0;
+    ssize_t max = 0, count = 0;
 
     lua_pushnil(L);
     while (lua_next(L, index)) {
@@ -59,8 +61,9 @@ static ssize_t array_len(lua_State *L, int index)
             return -1;
         }
         max = BL_MAX(max, (ssize_t)n);
+        count++;
     }
-    return max;
+    return max - count <= HOLES_MAX ? max : -1;
 }
 
 static int bad(lua_State *L, int arg, const char *name, const char *message)
@@ -98,14 +101,32 @@ size_t bl_lua_text_len(lua_State *L, int index, const char *name)
 
     if (type == LUA_TSTRING)
         return lua_objlen(L, index);
-    if (type == LUA_TUSERDATA && luaL_callmeta(L, index, "__tostring")) {
-        lua_replace(L, index);
-        type = lua_type(L, index);
-    }
     if (type == LUA_TFUNCTION || type == LUA_TTHREAD || type == LUA_TUSERDATA ||
         type > LUA_TTHREAD || (type == LUA_TLIGHTUSERDATA && lua_touserdata(L, index) != NULL))
         bad(L, index, name, lua_pushfstring(L, "%s %s", wanted, luaL_typename(L, index)));
     return len_of(L, index, index, name, 0);
+}
+
+void bl_lua_text_objects(lua_State *L, int count)
+{
+    for (int i = 1; i <= count; i++) {
+        if (lua_type(L, i) == LUA_TUSERDATA && luaL_callmeta(L, i, "__tostring"))
+            lua_replace(L, i);
+    }
+}
+
+void bl_lua_text_flatten(lua_State *L, int count, const char *name)
+{
+    for (int i = 1; i <= count; i++) {
+        if (!lua_istable(L, i))
+            continue;
+        size_t len = bl_lua_text_len(L, i, name);
+        char *text = lua_newuserdata(L, len);
+        bl_lua_text_put(L, i, text);
+        lua_pushlstring(L, text, len);
+        lua_replace(L, i);
+        lua_pop(L, 1);
+    }
 }
 
 char *bl_lua_text_put(lua_State *L, int index, char *at)

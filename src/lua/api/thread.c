@@ -1,5 +1,6 @@
 #include "lua/api/thread.h"
 #include "lua/task.h"
+#include "lua/vm.h"
 
 static int l_spawn(lua_State *L)
 {
@@ -13,13 +14,19 @@ static int l_spawn(lua_State *L)
     return lua_yield(L, 0);
 }
 
-/* The light thread at `index`: one of this task's, else an error or NULL. */
+/* The light thread at `index`; NULL: it is none, or has ended. */
 static bl_task *thread_at(lua_State *L, int index)
 {
     lua_State *co = lua_tothread(L, index);
 
     luaL_argcheck(L, co != NULL, index, "lua thread expected");
     return bl_task_of(L, co);
+}
+
+/* Whether the caller is its parent. (A coroutine may wander from one run to another.) */
+static bool is_child(lua_State *L, const bl_task *task)
+{
+    return task->spawner == L && task->run == bl_lua_now.task->run;
 }
 
 /* Told from a plain coroutine: light threads are marked by the Lua side (the first upvalue holds
@@ -63,7 +70,7 @@ static int l_wait(lua_State *L)
             return fail(L, "already waited or killed");
         if (task == NULL || task->entry)
             return luaL_error(L, "attempt to wait on a coroutine that is not a user thread");
-        if (task->spawner != L)
+        if (!is_child(L, task))
             return luaL_error(L, "only the parent coroutine can wait on the thread");
         if (task->state == BL_TASK_ZOMBIE)
             return bl_task_join(task, L);
@@ -83,8 +90,10 @@ static int l_kill(lua_State *L)
         return fail(L, was_thread(L, 1) ? "already waited or killed" : "not user thread");
     if (task->entry)
         return fail(L, "not user thread");
-    if (task->spawner != L)
+    if (!is_child(L, task))
         return fail(L, "killer not parent");
+    if (task->state == BL_TASK_RUNNING) /* its parent runs inside it */
+        return fail(L, "running");
     if (task->state == BL_TASK_ZOMBIE) {
         bl_task_bury(task);
         return fail(L, "already terminated");
@@ -113,6 +122,14 @@ static int l_status(lua_State *L)
     return 1;
 }
 
+/* For coroutine.resume: a function that waits was called in a coroutine that can't hand its yield
+ * on to the scheduler. */
+static int l_give_up(lua_State *L BL_UNUSED)
+{
+    bl_task_give_up();
+    return 0;
+}
+
 /* Called by the Lua side with its table of marks: what the functions are closed over. */
 static int l_bind(lua_State *L)
 {
@@ -132,4 +149,6 @@ void bl_lua_open_thread(lua_State *L)
 {
     lua_pushcfunction(L, l_bind);
     lua_setfield(L, -2, "thread");
+    lua_pushcfunction(L, l_give_up);
+    bl_lua_vm_offer(L, "bulan.give_up");
 }
