@@ -313,9 +313,20 @@ static void drained(bl_request *r, bl_status status)
     bl_request_drop(r);
 }
 
+/* It waits no more; nor does the request, if nobody else does. */
+static void stop_flushing(bl_wait *w)
+{
+    bl_task *task = BL_CONTAINER(w, bl_task, own);
+    bl_request *r = task->run->request;
+
+    bl_list_remove(&task->link);
+    if (bl_list_empty(&bl_lua_ctx_of(r)->flushing) && r->output.drained == drained)
+        r->output.drained = NULL;
+}
+
 static int flush_timeout(bl_wait *w, lua_State *L)
 {
-    bl_list_remove(&BL_CONTAINER(w, bl_task, own)->link);
+    stop_flushing(w);
     return fail(L, "timeout");
 }
 
@@ -330,7 +341,7 @@ static int wait_drained(lua_State *L, bl_lua_ctx *ctx)
     bl_list_push(&ctx->flushing, &task->link);
     if (first && ctx->r->output.drained != drained)
         bl_output_when_drained(ctx->r, drained);
-    task->own.cancel = NULL;
+    task->own.cancel = stop_flushing;
     task->own.expire = flush_timeout;
     return bl_wait_begin(&task->own, L, ctx->r->loc->core->send_timeout);
 }
