@@ -8,7 +8,6 @@ use warnings;
 use lib 't/lib';
 use IO::Select;
 use IO::Socket::INET;
-use Socket qw(SOCK_STREAM);
 use Test::More;
 use Time::HiRes 'time';
 use Bulan::Test::Port 'free_port';
@@ -16,11 +15,13 @@ use Bulan::Test::Process qw(patience wait_until);
 use Bulan::Test::Server;
 use Bulan::Test::Tls;
 
-my $ms = 400 * ($ENV{TEST_NGINX_SLOW} || 1); # a wait's own deadline
+my $ms = 240 * ($ENV{TEST_NGINX_SLOW} || 1); # a wait's own deadline
+my $quick = $ms / 4;
 my $cert = Bulan::Test::Tls->new->certificate('ends.test', names => ['*.ends.test']);
 
-# Servers that say nothing: nobody accepts, and `full` has no room for more.
-my $silent = IO::Socket::INET->new(Listen => 1024, LocalAddr => '127.0.0.1') or die $!;
+# Servers that say nothing; `full` accepts nobody and has no room for more.
+my $silent = IO::Socket::INET->new(Listen => 1024, LocalAddr => '127.0.0.1', Blocking => 0) or die $!;
+my @accepted;
 my $full = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1') or die $!;
 my $udp = IO::Socket::INET->new(Proto => 'udp', LocalAddr => '127.0.0.1') or die $!;
 my @fill = map { IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $full->sockport, Blocking => 0) } 1 .. 4;
@@ -29,7 +30,8 @@ my $tls_port = free_port();
 my $ends = <<"LUA" . <<'LUA';
 local MS, SILENT, FULL, UDP, TLS = $ms, @{[$silent->sockport]}, @{[$full->sockport]}, @{[$udp->sockport]}, $tls_port
 LUA
-local ends, waits, SECONDS = {}, {}, MS / 1000
+local ends, waits, SECONDS, pools = {}, {}, MS / 1000, 0
+local much = ("x"):rep(8000000)
 local semaphore, pipe, events = require "ngx.semaphore", require "ngx.pipe", require "ngx.worker.events"
 
 local function connected()
@@ -51,7 +53,8 @@ function waits.connect()
     socket:connect("127.0.0.1", FULL)
 end
 function waits.queued()
-    local options = { pool = tostring({}), pool_size = 1, backlog = 1 }
+    pools = pools + 1
+    local options = { pool = "pool " .. pools, pool_size = 1, backlog = 1 }
     assert(ngx.socket.tcp():connect("127.0.0.1", SILENT, options))
     local socket = ngx.socket.tcp()
     socket:settimeout(MS)
@@ -64,7 +67,7 @@ function waits.size() connected():receive(10) end
 function waits.all() connected():receive("*a") end
 function waits.any() connected():receiveany(10) end
 waits["until"] = function() connected():receiveuntil("x")() end
-function waits.send() connected():send(("x"):rep(8000000)) end
+function waits.send() connected():send(much) end
 function waits.datagram()
     local socket = ngx.socket.udp()
     socket:settimeout(MS)
@@ -92,7 +95,7 @@ function waits.raw()
     socket:receive("*a")
 end
 function waits.flush()
-    ngx.print(("x"):rep(8000000))
+    ngx.print(much)
     ngx.flush(true)
 end
 
@@ -144,6 +147,15 @@ function ends.named(phase, name)
     end
 end
 
+-- Where a session is fetched the server's name is not known yet.
+local fetching = {}
+function ends.fetch()
+    local job = table.remove(fetching)
+    if job then
+        ends.run(job[1], job[2])
+    end
+end
+
 function ends.timer(deadline)
     local wait, cut = ngx.var.arg_wait, ngx.var.arg_cut
     local timer = ngx.timer.at(0, function() ends.run(wait, cut) end)
@@ -156,13 +168,34 @@ function ends.handshake(phase)
     local socket = ngx.socket.tcp()
     socket:settimeout(ngx.var.arg_cut == "abort" and MS / 4 or 10 * MS)
     assert(socket:connect("127.0.0.1", TLS))
-    socket:sslhandshake(nil, ("%s.%s.%s.ends.test"):format(ngx.var.arg_wait, ngx.var.arg_cut, phase), false)
+    local name, session = ("%s.%s.%s.ends.test"):format(ngx.var.arg_wait, ngx.var.arg_cut, phase), nil
+    if phase == "fetch" then
+        session = assert(socket:sslhandshake(nil, name, false))
+        socket:send("GET / HTTP/1.0\r\n\r\n")
+        socket:receive("*a")
+        socket:close()
+        socket = ngx.socket.tcp()
+        assert(socket:connect("127.0.0.1", TLS))
+        fetching[#fetching + 1] = { ngx.var.arg_wait, ngx.var.arg_cut }
+    end
+    socket:sslhandshake(session, name, false)
     socket:close()
 end
 
 local names = {}
 for name in pairs(waits) do
     names[#names + 1] = name
+end
+
+-- In init_worker: all at once, and what is left of them after a moment is killed.
+function ends.init()
+    for _, name in ipairs(names) do
+        local thread = ngx.thread.spawn(waits[name])
+        if name:find("[aeiou]", 2) == 2 then
+            ngx.thread.spawn(function() ngx.sleep(SECONDS / 8) end)
+            ngx.thread.kill(thread)
+        end
+    end
 end
 table.sort(names)
 ends.names = table.concat(names, " ")
@@ -180,12 +213,12 @@ LUA
 sub lua { my ($phase, $code) = @_; "${phase}_by_lua_block { $code }" }
 my $args = 'require("ends").args()';
 
-my @phases = $ENV{PHASES} ? split(" ", $ENV{PHASES}) : (qw(server_rewrite rewrite access precontent content header body log set balancer timer deadline
-    subrequest hello certificate fetch proxy_certificate verify));
+my @phases = (qw(server_rewrite rewrite access precontent content header body log set balancer timer deadline
+    subrequest hello certificate fetch store proxy_certificate verify));
 
 my $server = Bulan::Test::Server->new(
     log_level => 'warn', worker_connections => 4096,
-    main_config => 'thread_pool pool threads=16; worker_shutdown_timeout 300ms;',
+    main_config => "thread_pool pool threads=16; worker_shutdown_timeout ${quick}ms;",
     files => {
         'ends.lua' => $ends,
         'napping.lua' => "local ffi = require 'ffi' ffi.cdef 'int usleep(unsigned);'\n"
@@ -201,7 +234,9 @@ send_timeout ${ms}ms;
 resolver 127.0.0.1:@{[$udp->sockport]} ipv6=off;
 resolver_timeout ${ms}ms;
 init_by_lua_block { require "resty.core" }
-@{[lua 'ssl_session_fetch', 'require("ends").named("fetch", require("ngx.ssl").server_name())']}
+@{[lua 'init_worker', 'require("ends").init()']}
+@{[lua 'ssl_session_fetch', 'require("ends").fetch()']}
+@{[lua 'ssl_session_store', 'require("ends").named("store", require("ngx.ssl").server_name())']}
 upstream chosen {
     server 0.0.0.1;
     @{[lua 'balancer', $args . ' assert(require("ngx.balancer").set_current_peer("127.0.0.1", tonumber(ngx.var.server_port)))']}
@@ -211,6 +246,8 @@ server {
     ssl_certificate $cert->{cert};
     ssl_certificate_key $cert->{key};
     ssl_protocols TLSv1.2;
+    ssl_session_tickets off;
+    ssl_verify_client optional_no_ca;
     @{[lua 'ssl_client_hello', 'require("ends").named("hello", require("ngx.ssl.clienthello").get_client_hello_server_name())']}
     @{[lua 'ssl_certificate', 'require("ends").named("certificate", require("ngx.ssl").server_name())']}
     location / { return 200 secret; }
@@ -223,7 +260,7 @@ location = /slow { content_by_lua_block { ngx.sleep($ms / 1000) ngx.say("slow") 
 location = /names { content_by_lua_block { ngx.say(require("ends").names) } }
 location = /state { content_by_lua_block { require("ends").state() } }
 location = /server_rewrite { return 200 done; }
-location = /rewrite { @{[lua 'rewrite', $args]} return 200 done; }
+location = /rewrite { @{[lua 'rewrite', $args]} echo done; }
 location = /access { @{[lua 'access', $args]} echo done; }
 location = /precontent { @{[lua 'precontent', $args]} echo done; }
 location = /content { @{[lua 'content', $args . ' ngx.say("done")']} }
@@ -237,6 +274,7 @@ location = /deadline { content_by_lua_block { require("ends").timer(true) } }
 location = /subrequest { content_by_lua_block { ngx.say(ngx.location.capture("/content", { args = ngx.var.args }).status) } }
 location = /hello { content_by_lua_block { require("ends").handshake("hello") } }
 location = /certificate { content_by_lua_block { require("ends").handshake("certificate") } }
+location = /store { content_by_lua_block { require("ends").handshake("store") } }
 location = /fetch { content_by_lua_block { require("ends").handshake("fetch") } }
 location = /proxy_certificate {
     proxy_pass https://127.0.0.1:$tls_port/;
@@ -252,6 +290,8 @@ CONF
 my ($worker) = $server->wait_workers;
 my @waits = split ' ', $server->get('/names')->{body};
 my @cuts = qw(plain abort caught inside kill both exit drop exec error);
+my %cuts = map { $_ => [qw(plain abort kill error)] } qw(timer deadline hello certificate fetch store
+    proxy_certificate verify); # there is less to end there, and handshakes are slow
 
 # ---- a round of requests ----
 
@@ -277,6 +317,9 @@ sub finish {
     my $from = time;
 
     while (@open && time - $from < $patience) {
+        while (my $socket = $silent->accept) {
+            push @accepted, $socket;
+        }
         for my $each (grep { $_->{gives_up} && time - $_->{from} > $ms / 4000 } @open) {
             leave($each);
         }
@@ -297,7 +340,7 @@ sub descriptors {
     return scalar grep { /^\d+\z/ } readdir $folder;
 }
 
-sub programs { scalar $server->worker_pids($worker) }
+sub programs { scalar(my @pids = $server->worker_pids($worker)) }
 
 sub memory { (split ' ', $server->get('/state')->{body})[3] }
 
@@ -309,18 +352,17 @@ sub is_idle {
 
 sub describe { 'timers, requests, memory: ' . $server->get('/state')->{body} . ' descriptors: ' . descriptors() . ' programs: ' . programs() }
 
-my $seed = 0;
 sub round {
     my (@phases) = @_;
-    my @hang;
+    my @open;
+
+    @accepted = ();
     for my $phase (@phases) {
-        my @open;
-        for my $cut (@cuts) {
+        for my $cut (@{ $cuts{$phase} || \@cuts }) {
             push @open, map { begin($phase, $_, $cut) } @waits;
         }
-        push @hang, finish(20 * $ms / 1000 * patience(1), @open);
     }
-    return @hang;
+    return finish(20 * $ms / 1000 * patience(1), @open);
 }
 
 round('content');
@@ -329,15 +371,24 @@ ok wait_until(5, sub { is_idle($idle) }), 'idle' or diag describe();
 $idle = descriptors() + 2;
 my $before = memory();
 
-for my $phase (@phases) {
-    my $from = time;
-    is_deeply [round($phase)], [], "$phase: every request ends";
-    ok wait_until(5, sub { is_idle($idle) }), "$phase: nothing stays" or diag describe();
-    note sprintf '%s: %.1f s', $phase, time - $from;
+for (my @left = @phases; my @pair = splice @left, 0, 2;) {
+    is_deeply [round(@pair)], [], "@pair: every request ends";
+    ok wait_until(5, sub { is_idle($idle) }), "@pair: nothing stays" or diag describe();
 }
 my $after = memory();
 cmp_ok $after - $before, '<', 1000, 'kB that Lua has more';
 is_deeply [$server->wait_workers], [$worker], 'the worker lives';
-$server->stop;
+
+# ---- the end of the worker ----
+
+sub begin_all {
+    return map { my $phase = $_; map { begin($phase, $_, 'both'), begin($phase, $_, 'plain') } @waits } @phases;
+}
+
+my @open = begin_all();
+ok $server->reload, 'a reload while all wait';
+push @open, begin_all();
+$server->quit;
+is_deeply [finish(5, @open)], [], 'all end with the worker';
 
 done_testing;
