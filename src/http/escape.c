@@ -62,6 +62,19 @@ static bl_str entity_of(char c)
     }
 }
 
+/* What stands behind a line that is folded (CR LF, or LF, and blanks: RFC 9112 section 5.2) at `at`;
+ * NULL: it is not. */
+static const char *behind_fold(const char *at, const char *end)
+{
+    if (at < end && *at == '\r')
+        at++;
+    if (at == end || *at++ != '\n' || at == end || (*at != ' ' && *at != '\t'))
+        return NULL;
+    while (at < end && (*at == ' ' || *at == '\t'))
+        at++;
+    return at;
+}
+
 bl_str bl_escape_line(bl_pool *pool, bl_str s)
 {
     static const char hex[] = "0123456789ABCDEF";
@@ -73,7 +86,12 @@ bl_str bl_escape_line(bl_pool *pool, bl_str s)
     if (BL_LIKELY(count == 0))
         return s;
     char *to = bl_pool_bytes(pool, s.len + 2 * count), *start = to;
-    for (const char *at = s.p; at < end; at++) {
+    for (const char *at = s.p, *next; at < end; at = next) {
+        if ((next = behind_fold(at, end))) {
+            *to++ = ' ';
+            continue;
+        }
+        next = at + 1;
         if (bl_ends_line(*at)) {
             *to++ = '%';
             *to++ = hex[(unsigned char)*at >> 4];

@@ -13,8 +13,9 @@ typedef enum bl_escape_kind {
 
 /* `s` escaped: `s` itself when nothing in it needs that. */
 bl_str bl_escape_uri(bl_pool *pool, bl_str s, bl_escape_kind kind);
-/* What becomes part of a line of a head: CR, LF and NUL as %XX, so that it ends no line. `s` itself
- * when it has none of them. */
+/* What becomes part of a line of a head: a line that is folded (configurations have long values so)
+ * goes on behind a space, and other CR, LF and NUL are %XX, so that nothing ends the line. `s`
+ * itself when it has none of them. */
 bl_str bl_escape_line(bl_pool *pool, bl_str s);
 /* As a text of SQL (MySQL's rules), with its quotes. Room for 2 * s.len + 2; bytes written. */
 size_t bl_escape_sql(char *to, bl_str s);

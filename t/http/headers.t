@@ -165,3 +165,27 @@ X-Gone: here
 GET /
 --- response_body
 set old|n||
+
+
+
+=== TEST 10: a long value in lines of its own
+--- http_config
+server { listen 127.0.0.1:$TEST_NGINX_RAND_PORT_1; return 200 "$http_x_long|$http_x_end"; }
+--- config
+location = / {
+    add_header Content-Security-Policy "
+        default-src 'self';
+        img-src $http_host;
+    ";
+    proxy_set_header X-Long "one,
+    two";
+    proxy_set_header X-End "three
+four";
+    proxy_pass http://127.0.0.1:$TEST_NGINX_RAND_PORT_1;
+}
+--- request
+GET / HTTP/1.1
+--- response_headers_like
+Content-Security-Policy: default-src 'self'; img-src localhost; ?
+--- response_body chomp
+one, two|three%0Afour

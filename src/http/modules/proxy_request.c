@@ -92,7 +92,7 @@ static void add_field(compiler *c, bl_str name, bl_value *value)
 
     replace(c, name);
     if (value->constant) {
-        add_text(c, name, value->text);
+        add_text(c, name, bl_escape_line(c->cf->pool, value->text));
     } else if (is_proxy_host(value) && target->url == NULL) {
         add_text(c, name, target->host_port);
     } else {
