@@ -62,8 +62,8 @@ static bl_str entity_of(char c)
     }
 }
 
-/* What stands behind a line that is folded (CR LF, or LF, and blanks: RFC 9112 section 5.2) at `at`;
- * NULL: it is not. */
+/* What stands behind a line that is folded (CR LF, or LF, and blanks: RFC 9112 section 5.2) at
+ * `at`; NULL: it is not. */
 static const char *behind_fold(const char *at, const char *end)
 {
     if (at < end && *at == '\r')
