@@ -410,8 +410,8 @@ void bl_request_drop(bl_request *r)
         free_request(r);
 }
 
-/* A copy of what the connection was, for a log handler that takes longer than the exchange. The
- * connection goes its own way, and its memory with it. */
+/* A copy of what the connection was, for a log handler or subrequests that take longer than the
+ * exchange. The connection goes its own way, and its memory with it. */
 static void detach(bl_request *r)
 {
     bl_conn *shadow = bl_pool_alloc(r->pool, sizeof *shadow);
@@ -428,6 +428,10 @@ static void detach(bl_request *r)
     shadow->log.describe = NULL;
     r->conn = shadow;
     r->log = &shadow->log;
+    for (bl_request *sub = r->subs; sub; sub = sub->next_sub) {
+        sub->conn = shadow;
+        sub->log = &shadow->log;
+    }
 }
 
 static void end_life(bl_request *r)

@@ -213,6 +213,8 @@ bl_request *bl_subrequest_new(bl_request *parent, const bl_subrequest_options *o
     bl_request *sub = bl_request_new(parent->conn, parent->http, main->pool);
     sub->main = bl_request_hold(main);
     sub->parent = parent;
+    sub->next_sub = main->subs;
+    main->subs = sub;
     sub->depth = (uint16_t)(parent->depth + 1);
     sub->codec = o->capture ? &codec_capture : &codec_inline;
     sub->log = main->log;

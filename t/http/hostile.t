@@ -276,3 +276,21 @@ my $backend = Bulan::Test::Backend->tcp(sub {
     $_[0]->send('xyz');
 }, where => $ENV{TEST_NGINX_RAND_PORT_1}, parallel => 1);
 is $server->get($_)->{body}, 'xyz', $_ for '/', '/up', '/after';
+
+
+
+=== TEST 13: a subrequest that outlives its client's connection does not take the next one's for it
+--- config
+location /main { lua_check_client_abort on; content_by_lua_block { ngx.location.capture('/sub') } }
+location /sub { content_by_lua_block { ngx.sleep(0.3) ngx.log(ngx.WARN, 'of port ', ngx.var.remote_port) } }
+location /other { echo_sleep 0.6; echo $remote_port; }
+--- perl
+my $client = $server->connect;
+my $port = $client->socket->sockport;
+$client->send("GET /main HTTP/1.1\r\nHost: x\r\n\r\n");
+$client->close;
+$server->wait_log(qr/client prematurely closed connection/);
+my $other = $server->connect;
+$other->send("GET /other HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+ok $server->wait_log(qr/of port $port\b/), 'its own';
+is $other->response->{body}, $other->socket->sockport . "\n", 'and the other one its own';
