@@ -37,11 +37,17 @@ static bl_str etag_of(bl_request *r, off_t size, time_t mtime)
     return bl_str_of(text, (size_t)(at - text));
 }
 
+/* A page that is sent as an error: its date would have caches keep the error. */
+static bool is_error(const bl_request *r)
+{
+    return r->error_page && r->error_status >= 300;
+}
+
 void bl_send_file_describe(bl_request *r, off_t size, time_t mtime)
 {
     r->out.status = 200;
     r->out.content_length = size;
-    r->out.last_modified = mtime;
+    r->out.last_modified = is_error(r) ? -1 : mtime;
     if (r->loc->core->etag)
         r->out.etag = etag_of(r, size, mtime);
 }

@@ -294,3 +294,22 @@ my $other = $server->connect;
 $other->send("GET /other HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
 ok $server->wait_log(qr/of port $port\b/), 'its own';
 is $other->response->{body}, $other->socket->sockport . "\n", 'and the other one its own';
+
+
+
+=== TEST 14: HEAD is refused without a body; the page of an error has no date
+--- config
+error_page 404 /page;
+error_page 403 =200 /page;
+location = /403 { return 403; }
+--- user_files
+>>> page
+sorry
+--- perl
+my $client = $server->connect;
+$client->send("HEAD /../x HTTP/1.1\r\nHost: x\r\n\r\n");
+like scalar $client->read_all, qr/^HTTP\/1.1 400 .*\r\n\r\n\z/s, 'no body';
+my $r = $server->get('/missing');
+is "$r->{status} $r->{body}", "404 sorry\n", 'the page';
+is $r->{headers}{'last-modified'}, undef, 'without a date';
+ok $server->get('/403')->{headers}{'last-modified'}, 'it is there where it is no error';

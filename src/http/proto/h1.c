@@ -251,6 +251,7 @@ static void refuse(bl_h1 *h, int status)
     h->head_whole = true;
     h->body_whole = true;
     h->r->lingering = true;
+    h->r->head_only = h->r->method == BL_M_HEAD;
     if (h->r->http_version == 0)
         h->r->http_version = 1000;
     bl_request_refuse(h->r, status);
