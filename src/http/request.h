@@ -164,8 +164,8 @@ struct bl_request {
     /* subrequests */
     bl_request *main, *parent;
     uint16_t depth;
-    int subrequests_left;      /* of the main request: how many more at once */
-    bl_request *subs;          /* of the main request: all there were, through next_sub */
+    int subrequests_left; /* of the main request: how many more at once */
+    bl_request *subs;     /* of the main request: all there were, through next_sub */
     bl_request *next_sub;
     struct bl_subrequest *sub; /* what a subrequest knows of its task; NULL for main */
     bool inlines_pass;         /* their output is going out */

@@ -44,4 +44,16 @@ START_TEST(undoes)
 }
 END_TEST
 
-UNIT_MAIN("escape", escapes_by_place, leaves_alone_what_needs_nothing, undoes)
+START_TEST(ends_no_line)
+{
+    pool = bl_pool_new();
+    expect(bl_escape_line(pool, BL_STR("a\r\nb: c\td")), "a%0D%0Ab: c\td");
+    expect(bl_escape_line(pool, bl_str_of("\0", 1)), "%00");
+    expect(bl_escape_line(pool, BL_STR("sixteen bytes, and then the end\n")),
+           "sixteen bytes, and then the end%0A");
+    expect(bl_escape_line(pool, BL_STR_NONE), "");
+    bl_pool_free(pool);
+}
+END_TEST
+
+UNIT_MAIN("escape", ends_no_line, escapes_by_place, leaves_alone_what_needs_nothing, undoes)
