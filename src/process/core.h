@@ -63,7 +63,8 @@ static inline bl_events_settings *bl_events_of(const bl_generation *g)
  * further down in the file. */
 int bl_conf_workers(const bl_conf *cf);
 
-/* The environment of the process becomes what `env` says; its values live as long as the settings. */
+/* The environment of the process becomes what `env` says; its values live as long as the settings.
+ */
 void bl_core_environment(const bl_core_settings *core);
 
 /* The processors that worker number `worker` may run on. False: no affinity is configured. */

@@ -127,7 +127,8 @@ int bl_lua_shdict_get(bl_dict *dict, const char *key, size_t key_len, bool stale
 
     v->stale = false;
     if (stale)
-        result = bl_dict_get_stale(dict, k, bl_clock_here()->mono_ms, buffer, room, &value, &v->stale);
+        result =
+            bl_dict_get_stale(dict, k, bl_clock_here()->mono_ms, buffer, room, &value, &v->stale);
     else
         result = bl_dict_get(dict, k, bl_clock_here()->mono_ms, buffer, room, &value);
     return to_lua(result, &value, v);
@@ -172,8 +173,8 @@ int bl_lua_shdict_incr_ttl(bl_dict *dict, const char *key, size_t key_len, const
                            double ttl, bl_lua_shdict_value *v)
 {
     v->forcible = false;
-    return bl_dict_incr_ttl(dict, bl_str_of(key, key_len), v->number, init, ms_of(ttl), bl_clock_here()->mono_ms,
-                            &v->number, &v->forcible);
+    return bl_dict_incr_ttl(dict, bl_str_of(key, key_len), v->number, init, ms_of(ttl),
+                            bl_clock_here()->mono_ms, &v->number, &v->forcible);
 }
 
 int bl_lua_shdict_swap(bl_dict *dict, const char *key, size_t key_len, double ttl,
@@ -182,8 +183,8 @@ int bl_lua_shdict_swap(bl_dict *dict, const char *key, size_t key_len, double tt
     bl_dict_value old = from_lua(expected), value = from_lua(v);
 
     v->forcible = false;
-    return bl_dict_swap(dict, bl_str_of(key, key_len), &old, &value, ms_of(ttl), bl_clock_here()->mono_ms,
-                        &v->forcible);
+    return bl_dict_swap(dict, bl_str_of(key, key_len), &old, &value, ms_of(ttl),
+                        bl_clock_here()->mono_ms, &v->forcible);
 }
 
 void bl_lua_shdict_measure(bl_dict *dict, bl_dict_usage *usage)
@@ -206,8 +207,9 @@ int bl_lua_shdict_pop(bl_dict *dict, bool left, const char *key, size_t key_len,
 {
     bl_dict_value value = {0};
     bl_str k = bl_str_of(key, key_len);
-    bl_dict_result result = left ? bl_dict_lpop(dict, k, bl_clock_here()->mono_ms, buffer, room, &value)
-                                 : bl_dict_rpop(dict, k, bl_clock_here()->mono_ms, buffer, room, &value);
+    bl_dict_result result =
+        left ? bl_dict_lpop(dict, k, bl_clock_here()->mono_ms, buffer, room, &value)
+             : bl_dict_rpop(dict, k, bl_clock_here()->mono_ms, buffer, room, &value);
 
     return to_lua(result, &value, v);
 }
@@ -220,7 +222,8 @@ int bl_lua_shdict_llen(bl_dict *dict, const char *key, size_t key_len, uint32_t 
 int bl_lua_shdict_ttl(bl_dict *dict, const char *key, size_t key_len, double *ttl)
 {
     uint64_t ms = 0;
-    bl_dict_result result = bl_dict_ttl(dict, bl_str_of(key, key_len), bl_clock_here()->mono_ms, &ms);
+    bl_dict_result result =
+        bl_dict_ttl(dict, bl_str_of(key, key_len), bl_clock_here()->mono_ms, &ms);
 
     *ttl = (double)ms / 1000;
     return result;
@@ -233,7 +236,8 @@ int bl_lua_shdict_expire(bl_dict *dict, const char *key, size_t key_len, double 
 
 double bl_lua_shdict_flush_expired(bl_dict *dict, double max)
 {
-    return (double)bl_dict_flush_expired(dict, max > 0 ? (uint64_t)max : 0, bl_clock_here()->mono_ms);
+    return (double)bl_dict_flush_expired(dict, max > 0 ? (uint64_t)max : 0,
+                                         bl_clock_here()->mono_ms);
 }
 
 /* get_keys: the keys go straight into a table, which Lua's allocator may refuse: so not by the FFI.
@@ -271,8 +275,9 @@ static int push_scan(lua_State *L)
     gathering g = {.L = L};
 
     lua_newtable(L);
-    uint64_t next = bl_dict_scan(dict, cursor > 0 ? (uint64_t)cursor : 0,
-                                 max > 1 ? (uint64_t)max : 1, bl_clock_here()->mono_ms, add_key, &g);
+    uint64_t next =
+        bl_dict_scan(dict, cursor > 0 ? (uint64_t)cursor : 0, max > 1 ? (uint64_t)max : 1,
+                     bl_clock_here()->mono_ms, add_key, &g);
     lua_pushnumber(L, (lua_Number)next);
     lua_insert(L, -2);
     return 2;
