@@ -313,3 +313,18 @@ my $r = $server->get('/missing');
 is "$r->{status} $r->{body}", "404 sorry\n", 'the page';
 is $r->{headers}{'last-modified'}, undef, 'without a date';
 ok $server->get('/403')->{headers}{'last-modified'}, 'it is there where it is no error';
+
+
+
+=== TEST 15: trailers that would be framing
+--- config
+location / { proxy_pass http://127.0.0.1:$TEST_NGINX_RAND_PORT_1; proxy_http_version 1.1; proxy_pass_trailers on; }
+--- perl
+my $backend = Bulan::Test::Backend->tcp(sub {
+    $_[0]->request or return;
+    $_[0]->send("HTTP/1.1 200 OK\r\nTrailer: X-Good\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n"
+        . "X-Good: yes\r\nContent-Length: 7\r\nTransfer-Encoding: x\r\nConnection: close\r\nContent-Type: a/b\r\n\r\n");
+}, where => $ENV{TEST_NGINX_RAND_PORT_1});
+my $r = $server->raw("GET / HTTP/1.1\r\nHost: x\r\nTE: trailers\r\nConnection: close, TE\r\n\r\n");
+is $r->{body}, 'ok', 'the body';
+is_deeply $r->{trailers}, { 'x-good' => ['yes'] }, 'only what may stand behind it';

@@ -175,13 +175,22 @@ static bool file_is_left(const bl_upstream *u)
     return u->file && u->file_given < u->file->size;
 }
 
+/* What a recipient needs before the body can't come behind it (RFC 9110 section 6.5.1). */
+static bool may_trail(const bl_header *h)
+{
+    return !bl_upstream_is_of_connection(h) && h->id != BL_H_TRAILER && h->id != BL_H_SET_COOKIE &&
+           h->id != BL_H_CONTENT_TYPE && h->id != BL_H_CONTENT_ENCODING &&
+           h->id != BL_H_CONTENT_RANGE;
+}
+
 static void copy_trailers(bl_upstream *u)
 {
     bl_request *r = u->r;
 
     BL_HEADERS_EACH(h, &u->head.trailers)
     {
-        bl_headers_add(&r->out.trailers, r->pool, h->name, h->value);
+        if (may_trail(h))
+            bl_headers_add(&r->out.trailers, r->pool, h->name, h->value);
     }
 }
 

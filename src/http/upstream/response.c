@@ -452,8 +452,7 @@ BL_HOT int bl_upstream_respond(bl_upstream *u)
     return BL_UP_STEP_PASS;
 }
 
-/* Fields of an interim response that are between us and the upstream. */
-static bool is_of_connection(const bl_header *h)
+bool bl_upstream_is_of_connection(const bl_header *h)
 {
     return h->id == BL_H_CONNECTION || h->id == BL_H_KEEP_ALIVE || h->id == BL_H_UPGRADE ||
            h->id == BL_H_TRANSFER_ENCODING || h->id == BL_H_CONTENT_LENGTH;
@@ -471,7 +470,7 @@ bl_status bl_upstream_interim(bl_upstream *u)
     bl_headers_init(&fields, NULL);
     BL_HEADERS_EACH(h, &u->head.headers)
     {
-        if (!is_hidden(u, h) && !is_of_connection(h))
+        if (!is_hidden(u, h) && !bl_upstream_is_of_connection(h))
             bl_headers_add(&fields, r->pool, h->name, h->value);
     }
     return r->codec->send_hints(r, &fields) == BL_ERROR ? BL_ERROR : BL_OK;

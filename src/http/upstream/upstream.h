@@ -278,6 +278,8 @@ bool bl_upstream_settings_compile(bl_conf *cf, bl_upstream_settings *s,
                                   const bl_str *hidden_by_default, size_t count);
 /* An interim response (1xx) is whole in u->head. */
 bl_status bl_upstream_interim(bl_upstream *u);
+/* A field that is between us and the upstream, and goes to no client. */
+bool bl_upstream_is_of_connection(const bl_header *h);
 /* pass.c */
 int bl_upstream_pass(bl_upstream *u);
 void bl_upstream_pass_begin(bl_upstream *u);
