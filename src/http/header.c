@@ -152,15 +152,13 @@ void bl_headers_remove(bl_headers *headers, bl_str name)
 
 void bl_headers_remove_hashed(bl_headers *headers, bl_str name, uint32_t hash)
 {
-    bl_header *h;
-
-    while ((h = find_hashed(headers, name, hash, NULL)) != NULL)
+    for (bl_header *h = NULL; (h = find_hashed(headers, name, hash, h)) != NULL;)
         bl_header_strike(headers, h);
 }
 
 bl_header *bl_headers_set(bl_headers *headers, bl_pool *pool, bl_str name, bl_str value)
 {
-    bl_header *first = bl_headers_find(headers, name, NULL), *h;
+    bl_header *first = bl_headers_find(headers, name, NULL);
 
     if (value.len == 0) {
         bl_headers_remove(headers, name);
@@ -168,7 +166,7 @@ bl_header *bl_headers_set(bl_headers *headers, bl_pool *pool, bl_str name, bl_st
     }
     if (first == NULL)
         return bl_headers_add(headers, pool, name, value);
-    while ((h = bl_headers_find(headers, name, first)) != NULL)
+    for (bl_header *h = first; (h = bl_headers_find(headers, name, h)) != NULL;)
         bl_header_strike(headers, h);
     first->name = name;
     first->value = value;

@@ -10,6 +10,7 @@ void bl_socket_session_free(void *session);
 local C = ffi.C
 local ffi_cast = ffi.cast
 local ffi_gc = ffi.gc
+local ffi_typeof, tostring = ffi.typeof, tostring
 local type = type
 local socket = ngx.socket
 local tcp = socket.tcp
@@ -31,8 +32,35 @@ local function own(session, err)
     return session, err
 end
 
+-- C reads the pointer that a cdata object holds: not every one does.
+local function is_no_pointer(value)
+    return type(value) == "cdata" and not tostring(ffi_typeof(value)):find("*>", 1, true)
+end
+
 function methods.sslhandshake(...)
+    local _, session = ...
+    if type(session) == "cdata" and not ffi.istype(session_type, session) then
+        return nil, "bad session arg: what an earlier handshake returned expected"
+    end
     return own(handshake(...))
+end
+
+local set_certificate, set_store = methods.setclientcert, methods.settrustedstore
+
+function methods.setclientcert(...)
+    local _, chain, key = ...
+    if is_no_pointer(chain) or is_no_pointer(key) then
+        return nil, "bad cert or pkey arg: pointers expected"
+    end
+    return set_certificate(...)
+end
+
+function methods.settrustedstore(...)
+    local _, store = ...
+    if is_no_pointer(store) then
+        return nil, "bad store arg: pointer expected"
+    end
+    return set_store(...)
 end
 
 function methods.getsslsession(self)

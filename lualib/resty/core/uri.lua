@@ -44,7 +44,7 @@ function ngx.escape_uri(s, kind)
         if type(kind) ~= "number" then
             error('"type" is not a number', 3)
         end
-        if kind < 0 or kind > 6 then
+        if not (kind >= 0 and kind <= 6) then
             error('"type" ' .. kind .. ' out of range', 3)
         end
     end

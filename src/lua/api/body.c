@@ -10,6 +10,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum {
+    IN_MEMORY_MAX = 1 << 30, /* bytes of a new body; more goes to a file */
+};
+
 /* ------------------------------------------------------------- reading */
 
 /* The one task that reads the request's body. */
@@ -211,16 +215,16 @@ typedef struct bl_new_body {
 static int l_init_body(lua_State *L)
 {
     bl_request *r = bl_lua_request(L, BL_LUA_REAL);
-    lua_Integer size = luaL_optinteger(L, 1, (lua_Integer)r->loc->core->client_body_buffer_size);
+    lua_Number size = luaL_optnumber(L, 1, (lua_Number)r->loc->core->client_body_buffer_size);
 
     if (lua_gettop(L) > 1)
         return luaL_error(L, "expecting 0 or 1 argument but seen %d", lua_gettop(L));
-    if (size < 0)
+    if (!(size >= 0))
         return luaL_error(L, "bad argument #1 to 'init_body' (invalid buffer size)");
     check_read(L, r);
     bl_lua_ctx *ctx = bl_lua_ctx_of(r);
     ctx->new_body = BL_NEW(r->pool, new_body);
-    ctx->new_body->size = (size_t)BL_MAX(size, 1);
+    ctx->new_body->size = (size_t)BL_MAX(BL_MIN(size, IN_MEMORY_MAX), 1);
     ctx->new_body->p = bl_pool_bytes(r->pool, ctx->new_body->size);
     return 0;
 }

@@ -113,7 +113,7 @@ static bl_lua_made push_table(lua_State *L, const bl_headers *headers, int max, 
 {
     bl_lua_fields *f = raw ? NULL : bl_lua_now.vm->fields;
     uint64_t met = 0; /* a bit for each class of names that was met: another class is a new name */
-    int left = max ? max : INT32_MAX;
+    int left = max > 0 ? max : INT32_MAX;
     bl_lua_made result = {true, true};
 
     lua_createtable(L, 0, (int)BL_MIN(headers->count, (uint32_t)BL_ARGS_MAX) + more);
