@@ -128,6 +128,7 @@ static void join(bl_run *run, bl_task *task)
 {
     task->run = run;
     task->state = BL_TASK_NEW;
+    task->children = 0;
     bl_list_push(&run->tasks, &task->sibling);
     run->alive++;
 }
@@ -153,6 +154,9 @@ void bl_task_bury(bl_task *task)
     bool clean = task->state == BL_TASK_NEW || (task->state == BL_TASK_ZOMBIE && !task->failed);
 
     bl_list_remove(&task->sibling);
+    if (task->parent)
+        task->parent->children--;
+    task->parent = NULL;
     if (!task->entry || !clean || vm->spare_count >= vm->spare_max) {
         free_task(vm, task);
         return;
@@ -273,26 +277,44 @@ bool bl_run_start(bl_run *run, int args)
 
 /* ------------------------------------------------------------- running */
 
+/* Nobody else of those that the task's waiter waits for has to wake it. */
+static void forget_others(bl_task *task)
+{
+    bl_task *waiter = task->waiter;
+    int left = waiter->awaited - 1;
+
+    task->waiter = NULL;
+    BL_LIST_EACH (it, &task->run->tasks) {
+        bl_task *other = BL_CONTAINER(it, bl_task, sibling);
+        if (left == 0)
+            break;
+        if (other->waiter != waiter)
+            continue;
+        other->waiter = NULL;
+        left--;
+    }
+    waiter->awaited = 0;
+}
+
 static void wake_waiter(bl_task *task)
 {
     bl_task *waiter = task->waiter;
 
-    BL_LIST_EACH (it, &task->run->tasks) {
-        bl_task *other = BL_CONTAINER(it, bl_task, sibling);
-        if (other->waiter == waiter)
-            other->waiter = NULL;
-    }
+    forget_others(task);
     bl_wait_end(&waiter->own, bl_task_join(task, waiter->L));
 }
 
 /* Children of an ended task: nobody can ask for their results any more. */
-static void orphan(bl_run *run, const bl_task *parent)
+static void orphan(bl_run *run, bl_task *parent)
 {
+    if (parent->children == 0)
+        return;
     BL_LIST_EACH_SAFE (it, &run->tasks) {
         bl_task *child = BL_CONTAINER(it, bl_task, sibling);
         if (child->parent != parent)
             continue;
         child->parent = NULL;
+        parent->children--;
         if (child->state == BL_TASK_ZOMBIE)
             bl_task_bury(child);
     }
@@ -546,6 +568,7 @@ bl_task *bl_task_spawn(lua_State *L, int args)
     bl_task *task = bl_task_add(bl_lua_now.task->run, L, args);
 
     task->parent = bl_lua_now.task;
+    task->parent->children++;
     task->results = args;
     return task;
 }

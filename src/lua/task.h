@@ -150,6 +150,8 @@ struct bl_task {
     bl_run *run;
     lua_State *spawner; /* of a light thread: the coroutine that may wait for it */
     bl_task *parent;    /* of a light thread; NULL once the parent has ended */
+    int children;       /* whose parent it is */
+    int awaited;        /* tasks whose waiter it is */
     bl_wait *wait;      /* what it waits for; NULL when ready */
     bl_wait own;        /* for API functions that have no object of their own (sleep) */
     bl_task *waiter;    /* the task that waits for this one's end (thread.wait) */

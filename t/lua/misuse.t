@@ -213,3 +213,87 @@ location = /t {
 GET /t
 --- response_body
 ok
+
+
+
+=== TEST 9: arguments that are not what they should be
+--- config
+location = /t {
+    content_by_lua_block {
+        local ffi = require "ffi"
+        local socket = ngx.socket.tcp()
+        assert(socket:connect("127.0.0.1", ngx.var.server_port))
+        for _, value in ipairs { ffi.new("int", 5), 5LL, ffi.new("char[8]") } do
+            ngx.say(socket:sslhandshake(value))
+            ngx.say(socket:setclientcert(value, value))
+            ngx.say(socket:settrustedstore(value))
+        end
+        ngx.say((select(2, pcall(ngx.escape_uri, "/", 0 / 0)):gsub("^.-: ", "")))
+        ngx.req.get_headers(-2 ^ 31)
+        ngx.req.read_body()
+        ngx.req.init_body(2 ^ 53)
+        ngx.req.append_body("abc")
+        ngx.req.finish_body()
+        ngx.say(ngx.req.get_body_data(), " ", pcall(ngx.req.init_body, 0 / 0))
+    }
+}
+--- request
+GET /t
+--- response_body
+nilbad session arg: what an earlier handshake returned expected
+nilbad cert or pkey arg: pointers expected
+nilbad store arg: pointer expected
+nilbad session arg: what an earlier handshake returned expected
+nilbad cert or pkey arg: pointers expected
+nilbad store arg: pointer expected
+nilbad session arg: what an earlier handshake returned expected
+nilbad cert or pkey arg: pointers expected
+nilbad store arg: pointer expected
+"type" nan out of range
+abc falsebad argument #1 to 'init_body' (invalid buffer size)
+
+
+
+=== TEST 10: very many light threads
+--- config
+location = /t {
+    content_by_lua_block {
+        local threads, count = {}, 0
+        for i = 1, 50000 do
+            threads[i] = ngx.thread.spawn(function()
+                ngx.sleep(0.001)
+                count = count + 1
+            end)
+        end
+        ngx.thread.wait(unpack(threads, 1, 1000))
+        for i = 1, #threads do
+            ngx.thread.wait(threads[i])
+        end
+        ngx.say(count)
+    }
+}
+--- timeout: 20s
+--- request
+GET /t
+--- response_body
+50000
+
+
+
+=== TEST 11: a field of very many values
+--- config
+location = /t {
+    content_by_lua_block {
+        local values = {}
+        for i = 1, 30000 do
+            values[i] = "a"
+        end
+        ngx.req.set_header("X-Many", values)
+        ngx.req.set_header("X-Many", "one")
+        ngx.say(ngx.req.get_headers(0)["X-Many"])
+    }
+}
+--- request
+GET /t
+--- response_body
+one

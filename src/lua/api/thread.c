@@ -56,6 +56,7 @@ static void forget_threads(bl_wait *w)
         if (task->waiter == waiter)
             task->waiter = NULL;
     }
+    waiter->awaited = 0;
 }
 
 static int l_wait(lua_State *L)
@@ -75,8 +76,11 @@ static int l_wait(lua_State *L)
         if (task->state == BL_TASK_ZOMBIE)
             return bl_task_join(task, L);
     }
-    for (int i = 1; i <= count; i++)
-        thread_at(L, i)->waiter = me;
+    for (int i = 1; i <= count; i++) {
+        bl_task *task = thread_at(L, i);
+        me->awaited += task->waiter != me;
+        task->waiter = me;
+    }
     me->own.cancel = forget_threads;
     return bl_wait_begin(&me->own, L, -1);
 }
