@@ -441,9 +441,7 @@ static void end_life(bl_request *r)
     if (r->timer.armed)
         bl_timer_stop(&r->timer);
     if (r->sub)
-        r->main->subrequests_left++;
-    if (r->sub && r->sub->done)
-        r->sub->done(r);
+        bl_subrequest_over(r);
     if (r->refs == 0)
         free_request(r);
 }

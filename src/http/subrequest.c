@@ -243,6 +243,14 @@ bl_request *bl_subrequest_new(bl_request *parent, const bl_subrequest_options *o
     return sub;
 }
 
+void bl_subrequest_over(bl_request *sub)
+{
+    sub->main->subrequests_left++;
+    if (sub->sub->done)
+        sub->sub->done(sub);
+    bl_chain_done(&sub->sub->body);
+}
+
 void bl_subrequest_cancel(bl_request *sub)
 {
     sub->sub->done = NULL;
