@@ -50,7 +50,8 @@ bl_request *bl_subrequest_new(bl_request *parent, const bl_subrequest_options *o
 /* For output.c: bytes of a request whose inline subrequests are not all out yet wait behind them.
  * False: there is none. */
 bool bl_subrequest_hold_output(bl_request *r, bl_chain *chain);
-/* For request.c: it is at its end. Tells `done`, and gives back what nobody has taken of its body. */
+/* For request.c: it is at its end. Tells `done`, and gives back what nobody has taken of its body.
+ */
 void bl_subrequest_over(bl_request *sub);
 /* Its answer is not wanted any more. */
 void bl_subrequest_cancel(bl_request *sub);
