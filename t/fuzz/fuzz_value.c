@@ -87,7 +87,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     bl_diag diag;
     bl_http http = {0};
     bl_generation generation = {.pool = pool, .http = &http};
-    bl_conf_file file = {.path = BL_STR("f")};
+    bl_conf_file file = {.path = BL_STR("f"), .text = BL_STR("log_format x y;")};
     bl_conf_word word = {.line = 1, .column = 1};
     bl_conf_node node = {.file = &file, .words = &word, .count = 1};
     bl_conf cf = {.pool = pool, .generation = &generation, .diag = &diag, .node = &node};
