@@ -696,7 +696,10 @@ function _M.array_to_hash(_, array)
     end
     local hash = {}
     for i = 1, #array, 2 do
-        hash[array[i]] = array[i + 1]
+        local key = array[i]
+        if key == key then -- what is not a number is no key
+            hash[key] = array[i + 1]
+        end
     end
     return hash
 end

@@ -314,6 +314,15 @@ my $liar = Bulan::Test::Backend->tcp(sub {
     }
 });
 is body("/strange?port=" . $liar->port), 'nil no node of the cluster answers: invalid slots', "a node that is none: $_" for 1 .. @nodes;
+my @answers = (":5\r\n", "+OK\r\n", "\$-1\r\n", "*-1\r\n", "*0\r\n");
+my $odd = Bulan::Test::Backend->tcp(sub {
+    my ($connection) = @_;
+    for my $answer (@answers) {
+        $connection->take(qr/slots\r\n/, time + 5);
+        $connection->send($answer);
+    }
+});
+is body("/strange?port=" . $odd->port), 'nil no node of the cluster answers: no slots', "no list of slots: $_" for 1 .. @answers;
 
 # A master dies while a request waits for its reply; then its replica takes over.
 my ($key) = grep { body("/slot_of?key=$_") < 5000 } map { "k$_" } 1 .. 100;

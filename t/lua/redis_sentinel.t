@@ -1,4 +1,5 @@
 use lib 't/lib';
+use Bulan::Test::Backend;
 use Bulan::Test::Port 'free_port';
 use Bulan::Test::Process qw(wait_until wait_port);
 use Bulan::Test::Redis;
@@ -86,6 +87,13 @@ function cases.faults()
     return table.concat(out, "\n")
 end
 
+function cases.strange(args)
+    local s = assert(new {
+        sentinels = { { host = "127.0.0.1", port = tonumber(args.port) } }, master_name = args.name, role = args.role,
+    })
+    return (select(2, s:connect()))
+end
+
 return cases
 LUA
 $server->start;
@@ -105,6 +113,20 @@ bad url
 bad url
 failed to authenticate: [^\n]*
 bad option role: [^\n]*$/, 'faults';
+
+# Answers that no sentinel gives, by the master's name.
+my %reply = (number => ":5\r\n", word => "+OK\r\n", null => "\$-1\r\n", list => "*1\r\n:5\r\n", nested => "*1\r\n*2\r\n,nan\r\n:1\r\n",
+    flags => "*1\r\n*6\r\n+ip\r\n+a\r\n+port\r\n+1\r\n+flags\r\n*0\r\n", nowhere => "*1\r\n*2\r\n+port\r\n+1\r\n");
+my $liar = Bulan::Test::Backend->tcp(sub {
+    my ($connection) = @_;
+    while (defined(my $request = eval { $connection->take(qr/(?:slaves|by-name)\r\n\$\d+\r\n\w+\r\n/, time + 5) })) {
+        $connection->send($reply{ $request =~ /(\w+)\r\n\z/ && $1 });
+    }
+}, parallel => 1);
+for my $name (sort keys %reply) {
+    is body("/strange?role=master&name=$name&port=" . $liar->port), "no such master: $name", "no address of a master: $name";
+    is body("/strange?role=slave&name=$name&port=" . $liar->port), 'no sentinel answers: invalid list of replicas', "no replicas: $name";
+}
 
 # The sentinels make the replica the master. What they do to the old one some seconds later, the test
 # does at once.

@@ -230,7 +230,7 @@ local function refresh_now(self)
     local last = "no nodes"
     for _, node in ipairs(candidates(self)) do
         local ranges, err = ask(self, node)
-        if ranges and #ranges > 0 then
+        if type(ranges) == "table" and #ranges > 0 then
             local ok
             ok, err = learn(self.map, ranges, node)
             if ok then

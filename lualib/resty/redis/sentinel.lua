@@ -26,7 +26,6 @@ local error = error
 local find = string.find
 local ipairs = ipairs
 local match = string.match
-local null = ngx.null
 local pairs = pairs
 local random = math.random
 local setmetatable = setmetatable
@@ -175,7 +174,7 @@ function _M.get_master(red, master_name)
     local res, err = red:sentinel("get-master-addr-by-name", master_name)
     if not res then
         return nil, err
-    elseif res == null or type(res[1]) ~= "string" or not tonumber(res[2]) then
+    elseif type(res) ~= "table" or type(res[1]) ~= "string" or not tonumber(res[2]) then
         return nil, "no such master: " .. master_name
     end
     return { host = res[1], port = tonumber(res[2]) }
@@ -192,11 +191,14 @@ function _M.get_slaves(red, master_name)
         return nil, err
     end
     local replicas = {}
-    for _, list in ipairs(res) do
-        local replica = fields_of(list)
-        local flags = replica.flags or ""
+    for _, list in ipairs(type(res) == "table" and res or { false }) do
+        local replica = type(list) == "table" and fields_of(list) or {}
+        local host, port, flags = replica.ip, tonumber(replica.port), replica.flags or ""
+        if type(host) ~= "string" or not port or type(flags) ~= "string" then
+            return nil, "invalid list of replicas"
+        end
         if not find(flags, "down", 1, true) and not find(flags, "disconnected", 1, true) then
-            replicas[#replicas + 1] = { host = replica.ip, port = tonumber(replica.port) }
+            replicas[#replicas + 1] = { host = host, port = port }
         end
     end
     return replicas
