@@ -221,16 +221,14 @@ local function cuts_for(size)
     return all
 end
 
-local function serve(exchange, bytes, cuts, stays_open)
-    local fd = -1
-    while fd < 0 and not exchange.over do
-        fd = C.bl_fuzz_accept(listener, nil, nil, NONBLOCK_CLOEXEC)
-        if fd < 0 then
-            ngx.sleep(0)
-        end
-    end
+local function accept()
+    return C.bl_fuzz_accept(listener, nil, nil, NONBLOCK_CLOEXEC)
+end
+
+-- Sends it all, and says that there is no more.
+local function send(exchange, fd, bytes, cuts, stays_open)
     local at, piece = 1, 1
-    while fd >= 0 and at <= #bytes and not exchange.over do
+    while at <= #bytes and not exchange.over do
         local size = math.min(cuts[piece] or #bytes, #bytes - at + 1)
         local sent = tonumber(C.bl_fuzz_send(fd, ffi.cast("const char *", bytes) + at - 1, size, NOSIGNAL))
         if sent > 0 then
@@ -238,29 +236,41 @@ local function serve(exchange, bytes, cuts, stays_open)
         end
         ngx.sleep(0)
     end
-    if fd >= 0 and not stays_open then
+    if not stays_open then
         C.bl_fuzz_shutdown(fd, SHUT_WR)
     end
-    while fd >= 0 and not exchange.over do -- so that the client can send what it likes
-        C.bl_fuzz_recv(fd, scrap, 65536, 0)
+end
+
+-- `all`: what the first connection gets, the second, …; further ones get the last.
+local function serve(exchange, all, cuts, stays_open)
+    local fds = {}
+    while not exchange.over do
+        local fd = accept()
+        if fd >= 0 then
+            fds[#fds + 1] = fd
+            send(exchange, fd, all[#fds] or all[#all], cuts, stays_open)
+        end
+        for _, each in ipairs(fds) do -- so that the client can send what it likes
+            C.bl_fuzz_recv(each, scrap, 65536, 0)
+        end
         ngx.sleep(0)
     end
-    if fd >= 0 then
-        C.bl_fuzz_close(fd)
+    for _, each in ipairs(fds) do
+        C.bl_fuzz_close(each)
     end
 end
 
 local function run_exchange(bytes, cuts, stays_open, client)
     listen()
     local exchange = { over = false }
-    local server = ngx.thread.spawn(serve, exchange, bytes, cuts, stays_open)
+    local server = ngx.thread.spawn(serve, exchange, type(bytes) == "table" and bytes or { bytes }, cuts, stays_open)
     local results = { xpcall(client, debug.traceback, "unix:" .. path) }
     exchange.over = true
     ngx.thread.wait(server)
-    local fd = C.bl_fuzz_accept(listener, nil, nil, NONBLOCK_CLOEXEC)
-    while fd >= 0 do -- connections that were not accepted
+    local fd = accept()
+    while fd >= 0 do -- connections that came late
         C.bl_fuzz_close(fd)
-        fd = C.bl_fuzz_accept(listener, nil, nil, NONBLOCK_CLOEXEC)
+        fd = accept()
     end
     if not results[1] then
         error(results[2], 0)
@@ -268,8 +278,9 @@ local function run_exchange(bytes, cuts, stays_open, client)
     return unpack(results, 2, table.maxn(results))
 end
 
---- Has a task send the bytes in random pieces to the first connection that client(path) makes, and
--- mostly shut it down behind them. Returns what the client does.
+--- Has a task send the bytes in random pieces to each connection that client(path) makes, and mostly
+-- shut it down behind them. A list has the bytes of one connection after the other. Returns what the
+-- client does.
 function _M.exchange(bytes, client)
     return run_exchange(bytes, cuts_for(#bytes), random(64) == 1, client)
 end
@@ -330,7 +341,7 @@ local function round(options, corpus, number)
     local ok, err = xpcall(function()
         local plain = number % 2 ^ 20 + 1 -- the first rounds take the corpus as it is
         text = plain <= #corpus and corpus[plain] or _M.mutate(corpus)
-        options.check(text, corpus)
+        options.check(text)
     end, debug.traceback)
     if not ok then
         failed(options.name, number, text, err)

@@ -57,6 +57,23 @@ local corpus = {
     LOGIN .. PREPARED .. packet(1, OK), LOGIN .. packet(1, "\251/etc/passwd"),
 }
 
+-- A text of the corpus with one packet changed, and a head that fits it.
+local function reframed(bytes)
+    local all, at = {}, 1
+    while at + 3 <= #bytes do
+        local a, b, c, number = bytes:byte(at, at + 3)
+        local size = a + b * 256 + c * 65536
+        all[#all + 1] = { number, bytes:sub(at + 4, at + 3 + size) }
+        at = at + 4 + size
+    end
+    local one = fuzz.pick(all)
+    one[2] = fuzz.mutate { one[2] }
+    for i, each in ipairs(all) do
+        all[i] = packet(each[1], each[2])
+    end
+    return table.concat(all)
+end
+
 -- Everything that a program may ask for, one after the other, until it fails.
 local function ask(address)
     local db = assert(mysql:new())
@@ -108,6 +125,9 @@ fuzz.run {
     name = "mysql",
     corpus = corpus,
     check = function(bytes)
+        if fuzz.random(2) == 1 then
+            bytes = reframed(fuzz.pick(corpus))
+        end
         local client = fuzz.random(3) == 1 and execute or ask
         fuzz.exchange(bytes, client)
         fuzz.agreement(bytes, client)

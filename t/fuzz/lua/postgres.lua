@@ -46,6 +46,23 @@ local corpus = {
     ERROR, LOGIN .. message("1", "") .. message("2", "") .. columns(20) .. row("9") .. DONE .. READY,
 }
 
+-- A text of the corpus with one message changed, and a head that fits it.
+local function reframed(bytes)
+    local all, at = {}, 1
+    while at + 4 <= #bytes do
+        local letter, a, b, c, d = bytes:byte(at, at + 4)
+        local size = ((a * 256 + b) * 256 + c) * 256 + d
+        all[#all + 1] = { string.char(letter), bytes:sub(at + 5, at + size) }
+        at = at + 1 + size
+    end
+    local one = fuzz.pick(all)
+    one[2] = fuzz.mutate { one[2] }
+    for i, each in ipairs(all) do
+        all[i] = message(each[1], each[2])
+    end
+    return table.concat(all)
+end
+
 local function ask(address)
     local pg = postgres.new {
         socket_path = address, user = "web", password = "secret", pool = "p", max_message_size = 1048576, convert_null = true,
@@ -79,6 +96,9 @@ fuzz.run {
     name = "postgres",
     corpus = corpus,
     check = function(bytes)
+        if fuzz.random(2) == 1 then
+            bytes = reframed(fuzz.pick(corpus))
+        end
         fuzz.with_parameters = fuzz.random(3) == 1
         fuzz.exchange(bytes, ask)
         fuzz.agreement(bytes, ask)
