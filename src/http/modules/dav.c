@@ -252,7 +252,8 @@ bl_dav_destination_result bl_dav_destination(bl_pool *pool, bl_str value, bl_str
             return BL_DAV_ELSEWHERE;
     }
     bool safe = s.len && !climbs(bl_escape_undo(pool, s)) &&
-                bl_parse_path(s, merge_slashes, bl_pool_bytes(pool, s.len), uri, &args);
+                bl_parse_path(s, merge_slashes, bl_pool_bytes(pool, s.len), uri, &args) &&
+                bl_str_chr(*uri, '\0') < 0;
     return safe ? BL_DAV_HERE : BL_DAV_UNSAFE;
 }
 
