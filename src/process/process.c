@@ -30,8 +30,10 @@ static void warn_about_files(const bl_generation *g)
 /* With the environment and the log of the generation that is opened. */
 static bool open_parts(bl_generation *g, bl_generation *before)
 {
+    const bl_core_settings *core = bl_core_of(g);
+
     warn_about_files(g);
-    if (!bl_listeners_open(g, before, (int)bl_core_of(g)->workers))
+    if (!bl_listeners_open(g, before, core->master_process ? (int)core->workers : 1))
         return false;
     if (bl_zones_map(g, before) && bl_generation_open(g))
         return true;

@@ -4,6 +4,7 @@ use warnings;
 use lib 't/lib';
 use Test::More;
 use IO::Socket::INET;
+use POSIX ();
 use Bulan::Test::Process 'wait_until';
 use Bulan::Test::Server;
 
@@ -195,6 +196,122 @@ subtest 'syslog' => sub {
     like $message, qr{^<133>\w{3} [ \d]\d \d\d:\d\d:\d\d \S+ moon: \d{4}/\d\d/\d\d .*\[notice\] \d+#\d+: \S},
         'a message';
     $server->stop;
+};
+
+subtest 'what a refused reload leaves behind: nothing' => sub {
+    my $taken = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1') or die;
+    my $server = Bulan::Test::Server->new(
+        main_config => 'env MOON=full;', log_level => 'notice',
+        config => 'location / { content_by_lua_block { ngx.print(os.getenv("MOON")) } }')->start;
+    $server->{allow} = [qr/exited on signal 9/, qr/right after its start/, qr/bind\(\)/];
+    my ($worker) = $server->wait_workers;
+    $server->configure(main_config => 'env MOON=new;',
+        server_config => 'listen 127.0.0.1:$TEST_NGINX_SERVER_PORT; listen 127.0.0.1:' . $taken->sockport . ';');
+    $server->signal('HUP');
+    ok wait_until(10, sub { $server->log =~ /the old one serves on/ }), 'refused';
+    kill 'KILL', $worker;
+    ok wait_until(5, sub { my @now = $server->worker_pids; @now && $now[0] != $worker }), 'another worker';
+    is $server->get('/')->{body}, 'full', 'it has the environment of the configuration that serves';
+    $server->stop;
+};
+
+subtest 'a pid file that cannot be' => sub {
+    my $server = server('')->start;
+    my $pid = $server->master_pid;
+    my @workers = $server->wait_workers;
+    $server->configure(conf => conf('') =~ s{logs/nginx.pid}{none/other.pid}r);
+    $server->signal('HUP');
+    ok $server->wait_log(qr{open\(\) ".*none/other.pid" failed \(2: }), 'said';
+    ok $server->wait_log('the old one serves on'), 'the reload is refused';
+    is_deeply [$server->worker_pids], \@workers, 'the workers stay';
+    is Bulan::Test::Server::slurp($server->path('logs/nginx.pid')), "$pid\n", 'so does the pid file';
+    $server->{allow} = [qr/none/];
+    $server->stop;
+    ok !-e $server->path('logs/nginx.pid'), 'until the end';
+};
+
+subtest 'a pid file that cannot be at the start' => sub {
+    my $server = Bulan::Test::Server->new(
+        config => '', server_config => 'listen unix:$TEST_NGINX_SERVER_ROOT/sock;');
+    $server->write_files;
+    my $text = Bulan::Test::Server::slurp($server->path('conf/nginx.conf'));
+    $server->write_file('conf/nginx.conf', $text =~ s{logs/nginx.pid}{none/nginx.pid}r);
+    open my $saved, '>&', \*STDERR;
+    open STDERR, '>', $server->path('logs/said');
+    isnt system($server->command), 0, 'no start';
+    open STDERR, '>&', $saved;
+    ok !-e $server->path('sock'), 'no socket stays behind';
+};
+
+subtest 'a pid file that is none' => sub {
+    my $server = server('');
+    my $path = $server->path('logs/pipe');
+    $server->configure(conf => conf('') =~ s{logs/nginx.pid}{logs/pipe}r);
+    system('mkfifo', '-m', '666', $path) == 0 or die;
+    open my $end, '+<', $path or die;
+    $server->launch;
+    is scalar <$end>, $server->master_pid . "\n", 'is written';
+    $server->stop;
+    ok -p $path, 'and stays what it is';
+};
+
+subtest 'WINCH and HUP without a new binary: a reload' => sub {
+    my $server = Bulan::Test::Server->new(conf => conf('') =~ s/daemon off/daemon on/r);
+    $server->start;
+    $server->wait_workers;
+    $server->signal('WINCH');
+    ok wait_until(5, sub { !(() = $server->worker_pids) }), 'the workers rest';
+    $server->configure(conf => conf('', 2) =~ s/daemon off/daemon on/r, workers => 2);
+    $server->signal('HUP');
+    ok wait_until(5, sub { 2 == (() = $server->worker_pids) }), 'the new configuration has two';
+    $server->signal('WINCH');
+    ok wait_until(5, sub { !(() = $server->worker_pids) }), 'they rest, too';
+    $server->configure(conf => 'foo;');
+    $server->signal('HUP');
+    ok wait_until(5, sub { 2 == (() = $server->worker_pids) }), 'a bad one: they come back';
+    my $pid = $server->master_pid;
+    kill 'QUIT', $pid;
+    ok wait_until(20, sub { !kill(0, $pid) || Bulan::Test::Server::slurp("/proc/$pid/stat") =~ /\) Z / }), 'the end';
+    $server->{allow} = [qr/unknown directive/];
+    $server->stop(quiet => 1);
+};
+
+subtest 'started without standard input, output and error' => sub {
+    my $server = server('');
+    $server->write_files;
+    my $pid = fork;
+    if (!$pid) {
+        POSIX::close($_) for 0 .. 2;
+        { no warnings; exec $server->command }
+        POSIX::_exit(1);
+    }
+    ok wait_until(5, sub { -s $server->path('logs/nginx.pid') }), 'it starts';
+    SKIP: {
+        skip 'no /proc', 3 if !-e "/proc/$pid/fd";
+        is readlink "/proc/$pid/fd/$_", '/dev/null', "descriptor $_" for 0 .. 2;
+    }
+    kill 'TERM', $pid;
+    waitpid $pid, 0;
+    is $?, 0, 'and ends';
+};
+
+subtest 'a log that may not grow' => sub {
+    my $server = Bulan::Test::Server->new(config => 'location / { return 200 moon; }', log_level => 'notice');
+    $server->write_files;
+    my $pid = fork;
+    if (!$pid) {
+        open STDERR, '>', $server->path('logs/stderr');
+        { no warnings; exec 'sh', '-c', 'ulimit -f 8; exec "$@"', 'sh', $server->command }
+        POSIX::_exit(1);
+    }
+    ok wait_until(5, sub { -s $server->path('logs/nginx.pid') && Bulan::Test::Server::is_listening($server->port) }), 'it starts';
+    my ($worker) = wait_until(5, sub { my @all = $server->worker_pids($pid); $all[0] });
+    my $served = grep { ($server->get('/?' . 'x' x 1000)->{body} || '') eq 'moon' } 1 .. 30;
+    is $served, 30, 'all are served';
+    is_deeply [$server->worker_pids($pid)], [$worker], 'by the same worker';
+    kill 'TERM', $pid;
+    waitpid $pid, 0;
+    is $?, 0, 'and ends';
 };
 
 done_testing;
