@@ -208,7 +208,7 @@ bool bl_listeners_open(bl_generation *g, bl_generation *before, int workers)
     return true;
 }
 
-void bl_listeners_close(bl_generation *g, bl_generation *keep)
+static void close_all(bl_generation *g, bl_generation *keep, bool names)
 {
     BL_LIST_EACH (it, &g->listeners) {
         bl_listener *l = BL_CONTAINER(it, bl_listener, link);
@@ -216,7 +216,36 @@ void bl_listeners_close(bl_generation *g, bl_generation *keep)
             continue;
         close(l->fd);
         l->fd = -1;
-        if (l->addr.sa.sa_family == AF_UNIX)
+        if (names && l->addr.sa.sa_family == AF_UNIX)
+            unlink(l->addr.un.sun_path);
+    }
+}
+
+void bl_listeners_close(bl_generation *g, bl_generation *keep)
+{
+    close_all(g, keep, true);
+}
+
+void bl_listeners_release(bl_generation *g, bl_generation *keep)
+{
+    close_all(g, keep, false);
+}
+
+static bool is_abandoned(const bl_listener *l)
+{
+    int fd = socket(AF_UNIX, l->type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    bool refused = fd >= 0 && connect(fd, &l->addr.sa, l->addr.len) != 0 && errno == ECONNREFUSED;
+
+    if (fd >= 0)
+        close(fd);
+    return refused;
+}
+
+void bl_listeners_tidy(const bl_generation *g)
+{
+    BL_LIST_EACH (it, &g->listeners) {
+        const bl_listener *l = BL_CONTAINER(it, bl_listener, link);
+        if (l->addr.sa.sa_family == AF_UNIX && is_abandoned(l))
             unlink(l->addr.un.sun_path);
     }
 }
@@ -293,25 +322,15 @@ static bool watch(bl_listener *l)
     return false;
 }
 
-static void close_one(bl_listener *l)
-{
-    if (l->fd >= 0)
-        close(l->fd);
-    l->fd = -1;
-}
-
-void bl_listeners_release(bl_generation *g)
-{
-    BL_LIST_EACH (it, &g->listeners)
-        close_one(BL_CONTAINER(it, bl_listener, link));
-}
-
 bool bl_listeners_start(bl_generation *g, int worker)
 {
     BL_LIST_EACH (it, &g->listeners) {
         bl_listener *l = BL_CONTAINER(it, bl_listener, link);
-        if (l->worker >= 0 && l->worker != worker)
-            close_one(l);
+        bool others = l->worker >= 0 && l->worker != worker;
+        if (others && l->fd >= 0)
+            close(l->fd);
+        if (others)
+            l->fd = -1;
         else if (l->fd >= 0 && !watch(l))
             return false;
     }

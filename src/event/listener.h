@@ -39,8 +39,11 @@ extern bool (*bl_listener_debug)(const struct sockaddr *peer);
 bool bl_listeners_open(bl_generation *g, bl_generation *before, int workers);
 /* Closes those that `keep` (may be NULL) does not share. */
 void bl_listeners_close(bl_generation *g, bl_generation *keep);
-/* Closes this process's descriptors only: others listen on, and the names of unix sockets stay. */
-void bl_listeners_release(bl_generation *g);
+/* The same, but others may listen on: the names of unix sockets stay. */
+void bl_listeners_release(bl_generation *g, bl_generation *keep);
+/* Behind that, at the end of a process: takes away the names of unix sockets on which nobody listens
+ * any more. */
+void bl_listeners_tidy(const bl_generation *g);
 /* In a worker: begins to accept; sockets that belong to other workers are closed here. */
 bool bl_listeners_start(bl_generation *g, int worker);
 /* Stops to accept. What waits on a socket that nobody else may have (reuseport) is taken first. */

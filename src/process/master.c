@@ -212,11 +212,10 @@ static void upgrade(void)
         new_binary_died();
 }
 
-/* The last one to hold a unix socket takes its name away. */
 static void close_sockets(void)
 {
     if (shares_sockets())
-        bl_listeners_release(bl_current);
+        bl_listeners_release(bl_current, NULL);
     else
         bl_listeners_close(bl_current, NULL);
 }
@@ -365,6 +364,7 @@ static void end(void)
 {
     bl_pidfile_remove(pid_path(bl_current));
     close_sockets();
+    bl_listeners_tidy(bl_current);
     bl_log_write(BL_LOG_NOTICE, &bl_log_process, 0, "exit");
 }
 

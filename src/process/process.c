@@ -59,11 +59,15 @@ bool bl_process_open(bl_generation *g, bl_generation *before)
 
 void bl_process_switch(bl_generation *g, bl_generation *before)
 {
+    bool anothers = bl_current == NULL;
+
     bl_current = g;
     bl_log_process.targets = g->log;
     if (stderr_is_log)
         bl_process_stderr_to_log(g);
-    if (before)
+    if (before && anothers)
+        bl_listeners_release(before, g);
+    else if (before)
         bl_listeners_close(before, g);
 }
 

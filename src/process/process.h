@@ -31,7 +31,7 @@ extern void (*bl_process_sample_hook)(void);
 bool bl_process_open(bl_generation *g, bl_generation *before);
 
 /* `g` becomes bl_current and its log the process's; `before`'s sockets that it does not share are
- * closed. The caller drops `before`. */
+ * closed; those that another binary has left here, only here. The caller drops `before`. */
 void bl_process_switch(bl_generation *g, bl_generation *before);
 
 /* Logs, on SIGUSR1: opened anew, also standard error where it is a log. */

@@ -119,7 +119,7 @@ void bl_worker_quit(bl_generation *g)
     if (bl_process == BL_PROCESS_SINGLE)
         bl_listeners_close(g, NULL);
     else
-        bl_listeners_release(g);
+        bl_listeners_release(g, NULL);
     if (timeout > 0) {
         shutdown_timer.fire = out_of_time;
         shutdown_timer.weak = true;

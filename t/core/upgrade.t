@@ -3,6 +3,7 @@ use strict;
 use warnings;
 use lib 't/lib';
 use Test::More;
+use IO::Socket::UNIX;
 use Bulan::Test::Process 'wait_until';
 use Bulan::Test::Server;
 
@@ -144,6 +145,31 @@ subtest 'reuseport comes and goes with a reload' => sub {
         }
     }
     $server->stop;
+};
+
+subtest 'unix sockets over an upgrade' => sub {
+    my $server = Bulan::Test::Server->new(
+        main_config => "daemon on;\n", config => 'location / { return 200 moon; }',
+        server_config => 'listen 127.0.0.1:$TEST_NGINX_SERVER_PORT; listen unix:$TEST_NGINX_SERVER_ROOT/a;')->start;
+    my $listens = sub { IO::Socket::UNIX->new(Peer => $server->path($_[0])) };
+    my $old = pid_in($server, 'nginx.pid');
+    $server->configure(server_config => 'listen 127.0.0.1:$TEST_NGINX_SERVER_PORT; listen unix:$TEST_NGINX_SERVER_ROOT/b;');
+    my $new = upgrade($server, $old);
+    ok $listens->('a') && $listens->('b'), 'each has its own';
+    kill 'QUIT', $new;
+    ok wait_until(5, sub { pid_in($server, 'nginx.pid') == $old }), 'the new one goes';
+    ok $listens->('a'), 'the old one\'s is there';
+    ok !-e $server->path('b'), 'the new one\'s is gone';
+
+    $new = upgrade($server, $old);
+    kill 'QUIT', $old;
+    ok gone($old), 'the old one goes';
+    ok $listens->('b'), 'the new one\'s is there';
+    ok !-e $server->path('a'), 'the old one\'s is gone';
+    kill 'QUIT', $new;
+    ok gone($new), 'the end';
+    ok !-e $server->path('b'), 'of both';
+    $server->stop(quiet => 1);
 };
 
 done_testing;
