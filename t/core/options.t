@@ -166,6 +166,11 @@ subtest 'values of the main context' => sub {
         ['events { debug_connection 300.1.1.1; } env x;' => 'host not found in debug_connection', 0, 1],
         ['ssl_engine foo;'              => 'the SSL engine "foo" is not available'],
         ['thread_pool a threads=0;'     => 'invalid threads value "threads=0"'],
+        ['thread_pool a threads=65537;' => 'invalid threads value "threads=65537"'],
+        ['http { limit_rate 1t; }'      => 'invalid value "1t" in "limit_rate" directive'],
+        ['http { limit_rate_after x; }' => 'invalid value "x" in "limit_rate_after" directive'],
+        ['http { proxy_limit_rate -1; }' => 'invalid value "-1" in "proxy_limit_rate" directive'],
+        ["env A\0B;"                    => 'unexpected zero byte'],
     ) {
         my ($conf, $message, $root, $whole) = @$_;
         next if $root && $>;

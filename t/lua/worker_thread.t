@@ -223,3 +223,26 @@ thread_pool pool max_queue=3;
 --- must_die
 --- error_log
 "thread_pool" must have "threads" parameter
+
+
+
+=== TEST 9: a thread has a clock of its own, while the loop sleeps
+--- http_config
+lua_shared_dict d 1m;
+--- config
+location /t { content_by_lua_block { ngx.say(ngx.run_worker_thread("pool", "m", "wait")) } }
+--- user_files
+>>> m.lua
+return { wait = function()
+    local d, turns, before = ngx.shared.d, 0, ngx.now()
+    d:set("key", 1, 0.05)
+    while d:get("key") and turns < 500 do
+        turns = turns + 1
+        os.execute("sleep 0.01")
+    end
+    return turns < 500, ngx.now() > before
+end }
+--- request
+GET /t
+--- response_body
+truetruetrue
