@@ -41,8 +41,8 @@ bool bl_listeners_open(bl_generation *g, bl_generation *before, int workers);
 void bl_listeners_close(bl_generation *g, bl_generation *keep);
 /* The same, but others may listen on: the names of unix sockets stay. */
 void bl_listeners_release(bl_generation *g, bl_generation *keep);
-/* Behind that, at the end of a process: takes away the names of unix sockets on which nobody listens
- * any more. */
+/* Behind that, at the end of a process: takes away the names of unix sockets on which nobody
+ * listens any more. */
 void bl_listeners_tidy(const bl_generation *g);
 /* In a worker: begins to accept; sockets that belong to other workers are closed here. */
 bool bl_listeners_start(bl_generation *g, int worker);
