@@ -1,6 +1,9 @@
 /* The types of values: each reads the arguments of its directive into a field. */
 #include "conf/conf.h"
 
+/* A buffer of more is a slip of the pen. */
+#define MEMORY_MAX (1ll << 50)
+
 static bool read_flag(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_conf_node *node,
                       void *field)
 {
@@ -41,7 +44,9 @@ static bool read_num(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_conf
 static bool read_size(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_conf_node *node,
                       void *field)
 {
-    return store(cf, node, bl_conf_size(bl_conf_arg(node, 1)), field);
+    int64_t size = bl_conf_size(bl_conf_arg(node, 1));
+
+    return store(cf, node, size <= MEMORY_MAX ? size : -1, field);
 }
 
 static bool read_off(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_conf_node *node,
@@ -136,7 +141,7 @@ static bool read_bufs(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_con
 
     if (count <= 0)
         return bl_conf_invalid(cf, node, 1);
-    if (size <= 0)
+    if (size <= 0 || size > MEMORY_MAX)
         return bl_conf_invalid(cf, node, 2);
     *bufs = (bl_bufs_setting){count, size};
     return true;

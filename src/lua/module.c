@@ -38,6 +38,7 @@ static bool check_code_cache(bl_conf *cf, const bl_directive *d BL_UNUSED,
 
 enum {
     CAPTURE_MIN = 4096,
+    CAPTURE_MAX = 1024 * 1024 * 1024, /* it is there at once */
 };
 
 static bool check_capture(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl_conf_node *node,
@@ -45,6 +46,8 @@ static bool check_capture(bl_conf *cf, const bl_directive *d BL_UNUSED, const bl
 {
     int64_t size = *(int64_t *)field;
 
+    if (size > CAPTURE_MAX)
+        return bl_conf_invalid(cf, node, 1);
     if (size == 0 || size >= CAPTURE_MIN)
         return true;
     return bl_conf_error(cf, node, 1, "invalid capture error log size \"%.*s\", minimum size is %d",

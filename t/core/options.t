@@ -170,6 +170,9 @@ subtest 'values of the main context' => sub {
         ['http { limit_rate 1t; }'      => 'invalid value "1t" in "limit_rate" directive'],
         ['http { limit_rate_after x; }' => 'invalid value "x" in "limit_rate_after" directive'],
         ['http { proxy_limit_rate -1; }' => 'invalid value "-1" in "proxy_limit_rate" directive'],
+        ['http { lua_capture_error_log 2048m; }' => 'invalid value "2048m" in "lua_capture_error_log" directive'],
+        ['http { client_header_buffer_size 9223372036854775807; }'
+            => 'invalid value "9223372036854775807" in "client_header_buffer_size" directive'],
         ["env A\0B;"                    => 'unexpected zero byte'],
     ) {
         my ($conf, $message, $root, $whole) = @$_;
