@@ -138,10 +138,7 @@ static bool settle(bl_generation *g, bool detach)
         bl_log_write(BL_LOG_EMERG, &bl_log_process, errno, "going into the background failed");
         return false;
     }
-    if (!bl_signal_open()) {
-        bl_log_write(BL_LOG_EMERG, &bl_log_process, errno, "installing signal handlers failed");
-        return false;
-    }
+    bl_signal_first = NULL;
     if (!bl_pidfile_write(core->pid.p))
         return false;
     bl_log_to_stderr = false;
@@ -150,12 +147,35 @@ static bool settle(bl_generation *g, bool detach)
     return true;
 }
 
+static bl_generation *starting;
+
+/* Until there is a pid file, a signal that ends the process does so at once, but leaves no unix
+ * socket behind. The others wait for the master. */
+static void on_early_signal(int number)
+{
+    if (number != SIGTERM && number != SIGINT && number != SIGQUIT)
+        return;
+    bl_listeners_undo(starting);
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+static bool take_signals(bl_generation *g)
+{
+    starting = g;
+    bl_signal_first = on_early_signal;
+    if (bl_signal_open())
+        return true;
+    bl_log_write(BL_LOG_EMERG, &bl_log_process, errno, "installing signal handlers failed");
+    return false;
+}
+
 static int serve(bl_generation *g, bl_generation *inherited)
 {
     const bl_core_settings *core = bl_core_of(g);
     bool detach = core->daemon && !bl_upgraded;
 
-    if (!bl_process_open(g, inherited))
+    if (!take_signals(g) || !bl_process_open(g, inherited))
         return 1;
     bl_process_switch(g, inherited);
     if (inherited)

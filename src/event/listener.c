@@ -162,7 +162,7 @@ static bool take_over(bl_listener *l, const bl_listener *same)
     return listen_on(l);
 }
 
-static void close_opened(bl_generation *g)
+void bl_listeners_undo(bl_generation *g)
 {
     BL_LIST_EACH (it, &g->listeners) {
         bl_listener *l = BL_CONTAINER(it, bl_listener, link);
@@ -201,7 +201,7 @@ bool bl_listeners_open(bl_generation *g, bl_generation *before, int workers)
         bl_listener *l = BL_CONTAINER(it, bl_listener, link);
         bl_listener *same = before ? find_same(before, g, l) : NULL;
         if (!(same ? take_over(l, same) : open_one(l))) {
-            close_opened(g);
+            bl_listeners_undo(g);
             return false;
         }
     }

@@ -37,6 +37,8 @@ extern bool (*bl_listener_debug)(const struct sockaddr *peer);
  * from `before` (may be NULL). Reports through the process's log; on failure nothing of `g` stays
  * open that was not inherited. */
 bool bl_listeners_open(bl_generation *g, bl_generation *before, int workers);
+/* Closes what was not inherited; also for a signal's handler (signal-safety(7)). */
+void bl_listeners_undo(bl_generation *g);
 /* Closes those that `keep` (may be NULL) does not share. */
 void bl_listeners_close(bl_generation *g, bl_generation *keep);
 /* The same, but others may listen on: the names of unix sockets stay. */

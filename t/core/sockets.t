@@ -109,6 +109,32 @@ subtest 'a reload with fewer sockets of reuseport' => sub {
     $server->stop;
 };
 
+subtest 'a signal while it starts' => sub {
+    my $root = '$TEST_NGINX_SERVER_ROOT';
+    {
+        my $server = Bulan::Test::Server->new(
+            config => '', server_config => "listen unix:$root/sock;", log_level => 'notice',
+            http_config => "init_by_lua_block { os.execute('touch $root/begun; while test -e $root/begun; do sleep 0.01; done') }");
+        $server->launch;
+        ok wait_until(5, sub { -e $server->path('begun') && -S $server->path('sock') }), 'it has a socket, and no pid file';
+        kill 'TERM', $server->{process}->pid;
+        ok wait_until(5, sub { unlink $server->path('begun'); defined $server->{process}->status }), 'TERM ends it';
+        ok !-e $server->path('sock'), 'nothing stays behind';
+    }
+    my $server = Bulan::Test::Server->new(
+        config => 'location / { return 200 moon; }', log_level => 'notice',
+        http_config => "init_by_lua_block { os.execute('touch $root/begun; while test -e $root/begun; do sleep 0.01; done') }");
+    $server->launch;
+    ok wait_until(5, sub { -e $server->path('begun') }), 'it begins';
+    kill $_, $server->{process}->pid for qw(HUP USR1 WINCH);
+    unlink $server->path('begun');
+    ok wait_until(5, sub { $server->log =~ /SIGHUP\).*reconfiguring/ && -e $server->path('begun') }), 'HUP waits for its turn';
+    unlink $server->path('begun');
+    ok $server->wait_log('reopening logs'), 'so does USR1';
+    is $server->get('/')->{body}, 'moon', 'and it serves';
+    $server->stop;
+};
+
 subtest 'reuseport in a single process' => sub {
     my $server = server(
         master => 0, main_config => "worker_processes 4;\n", workers => 0,
