@@ -177,8 +177,10 @@ static int take_until(bl_socket *s, lua_State *L)
     size_t n = have(s), room = s->want_size ? s->want_size : SIZE_MAX;
     size_t over = bl_socket_match_run(m, &s->until_state, s->pos, n, s->partial.len, room);
 
-    bl_socket_bytes_add(&s->partial, s->pos, over);
-    s->pos += over;
+    if (over) { /* there may be no buffer yet */
+        bl_socket_bytes_add(&s->partial, s->pos, over);
+        s->pos += over;
+    }
     if (s->until_state == m->len) {
         u->ended = s->want_size > 0;
         if (!u->inclusive)
