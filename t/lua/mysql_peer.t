@@ -455,3 +455,44 @@ location /t {
 GET /t
 --- response_body
 done
+
+
+
+=== TEST 6: a NaN whose bits are those of another value of Lua's is a NaN
+--- config
+location /t {
+    content_by_lua_block {
+        local protocol, binary = require "resty.mysql.protocol", require "resty.mysql.binary"
+        local function read(kind, bytes)
+            local columns = protocol.columns(1)
+            protocol.add_column(columns, 1, "c", kind, 0, 33, 0)
+            return binary.row("\0\0" .. bytes, 1, #bytes + 2, columns)
+        end
+        for _, top in ipairs { 0xf0, 0xf1, 0xf8, 0xf9, 0xfb, 0xfc, 0xfd, 0xfe, 0xff } do
+            for _, sign in ipairs { 0x7f, 0xff } do
+                for _, low in ipairs { "\0\0\0\0", "\1\0\0\0", "\255\255\255\255" } do
+                    local row = read(5, low .. "\0\0" .. string.char(top, sign))
+                    local value = row and row.c
+                    local infinite = top == 0xf0 and low == "\0\0\0\0"
+                    if type(value) ~= "number" or (value ~= value) == infinite then
+                        ngx.say("double ", top, " ", sign, ": ", type(value))
+                    end
+                end
+                local row = read(4, "\0\0" .. string.char(top, sign))
+                local value = row and row.c
+                if type(value) ~= "number" or value == value then
+                    ngx.say("float ", top, " ", sign, ": ", type(value))
+                end
+            end
+        end
+        local numbers = {}
+        for i, bytes in ipairs { "\0\0\0\0\0\0\248\63", "\0\0\0\0\0\0\240\127", "\255\255\255\255\255\255\239\255", "\0\0\192\63", "\0\0\128\255", "\205\204\204\61" } do
+            numbers[i] = tostring(read(#bytes == 8 and 5 or 4, bytes).c)
+        end
+        ngx.say(table.concat(numbers, " "))
+    }
+}
+--- request
+GET /t
+--- response_body
+1.5 inf -1.7976931348623e+308 1.5 -inf 0.1

@@ -435,6 +435,19 @@ http://x.test/s#/$defs/n/anyOf
  pattern: does not match the pattern ^.+$
 OUT
 
+prints <<'LUA', <<'OUT', 'NaN equals nothing';
+local nan = 0 / 0
+print(errors_of(validate.compile { uniqueItems = true }, { nan, nan, 1 }))
+print(errors_of(validate.compile { uniqueItems = true }, { nan, 1, 1 }))
+print(errors_of(validate.compile { enum = { nan, 1 } }, 1))
+print(errors_of(validate.compile { enum = { nan, 1 } }, nan))
+LUA
+valid
+ uniqueItems: has equal items
+valid
+ enum: is none of the values that are allowed
+OUT
+
 prints <<'LUA', <<'OUT', 'tables: arrays and objects';
 local array, object = validate.compile { type = "array" }, validate.compile { type = "object" }
 local function both(value) return (array:check(value)), (object:check(value)) end

@@ -121,13 +121,34 @@ end
 
 local read_long = fixed(4, int32, 2 ^ 32)
 
+-- A NaN has bits that nobody asks for, and those of a number that comes out of the FFI may be taken for
+-- any other value of Lua's. So it is told by its bits, and our own is given instead.
+local NAN = 0 / 0
+
+local function is_nan(s, pos, last, infinite)
+    local high = band(read_long(s, last - 3, last, 0), 0x7fffffff)
+    return high > infinite or high == infinite and last - pos > 3 and read_long(s, pos, last, 0) ~= 0
+end
+
+local function read_double(s, pos, last)
+    if pos + 7 > last then
+        return nil
+    elseif is_nan(s, pos, pos + 7, 0x7ff00000) then
+        return NAN, pos + 8
+    end
+    ffi_copy(double, ffi_cast(bytes_type, s) + (pos - 1), 8)
+    return double[0], pos + 8
+end
+
 -- A float in the least digits that tell it apart from others.
 local function read_float(s, pos, last)
     if pos + 3 > last then
         return nil
+    elseif is_nan(s, pos, pos + 3, 0x7f800000) then
+        return NAN, pos + 4
     end
     ffi_copy(float, ffi_cast(bytes_type, s) + (pos - 1), 4)
-    local exact = tonumber(float[0])
+    local exact = float[0]
     for digits = 6, 8 do
         local value = tonumber(format("%." .. digits .. "g", exact))
         float[0] = value or 0
@@ -228,7 +249,7 @@ local READERS = {
     [0x02] = fixed(2, int16, 2 ^ 16),
     [0x03] = read_long,
     [0x04] = read_float,
-    [0x05] = fixed(8, double),
+    [0x05] = read_double,
     [0x07] = read_datetime,
     [0x08] = read_longlong,
     [0x09] = read_long, -- INT24

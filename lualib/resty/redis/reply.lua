@@ -210,9 +210,6 @@ local kinds = {
 }
 
 local function read_any(self, depth)
-    if depth > MAX_DEPTH then
-        return nil, "invalid reply: too many levels"
-    end
     local line, err = read_line(self, MAX_LINE)
     if not line then
         return nil, err == "too long a line" and "invalid reply: too long a line" or err
@@ -228,6 +225,9 @@ end
 -- Most replies are strings, short numbers and OK that are there already: they take the short way, which
 -- LuaJIT compiles as a whole.
 function read_value(self, depth)
+    if depth > MAX_DEPTH then
+        return nil, "invalid reply: too many levels"
+    end
     local ok, err = need(self, 1)
     if not ok then
         return nil, err

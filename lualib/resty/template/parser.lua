@@ -12,6 +12,7 @@ local concat = table.concat
 local find = string.find
 local format = string.format
 local gsub = string.gsub
+local huge = math.huge
 local match = string.match
 local sub = string.sub
 
@@ -124,11 +125,23 @@ local function parse_block(out, view, first, last, text_from, limit)
     return after
 end
 
+-- Where the closing of a tag begins, the next one from `from` on; huge: there is none. What was found is
+-- remembered, so many tags without a closing take no more than one look at the template.
+local function closing_at(out, view, tag, from)
+    local known = out.closings[tag]
+    if not known or known < from then
+        known = find(view, CLOSING[tag], from, true) or huge
+        out.closings[tag] = known
+    end
+    return known
+end
+
 -- One tag. Returns where to go on, or nil when the brace is only a brace.
 local function parse_tag(out, view, first, text_from, limit)
     local tag = sub(view, first, first + 1)
-    local close_first, last = find(view, CLOSING[tag], first + 2, true)
-    if not close_first or last > limit then
+    local close_first = closing_at(out, view, tag, first + 2)
+    local last = close_first + 1
+    if last > limit then
         return nil
     end
     if tag == "{-" then
@@ -151,9 +164,9 @@ local function backslashes(view, first, text_from)
     return 2
 end
 
-local function escaped_end(view, first, limit)
-    local _, last = find(view, CLOSING[sub(view, first, first + 1)], first + 2, true)
-    return last and last <= limit and last or nil
+local function escaped_end(out, view, first, limit)
+    local last = closing_at(out, view, sub(view, first, first + 1), first + 2) + 1
+    return last <= limit and last or nil
 end
 
 function parse_range(out, view, from, limit)
@@ -165,7 +178,7 @@ function parse_range(out, view, from, limit)
         end
         local count = backslashes(view, first, text_from)
         if count == 1 then
-            local last = escaped_end(view, first, limit) or first
+            local last = escaped_end(out, view, first, limit) or first
             emit_text(out, sub(view, text_from, first - 2) .. sub(view, first, last))
             text_from, at = last + 1, last + 1
         else
@@ -188,7 +201,7 @@ end
 ---@param view string
 ---@return string code
 return function(view)
-    local out = { "local ___,___n={},0 local function echo(...) for i=1,select('#',...) do "
+    local out = { closings = {}, "local ___,___n={},0 local function echo(...) for i=1,select('#',...) do "
         .. "___n=___n+1 ___[___n]=output((select(i,...))) end end " }
     parse_range(out, view, 1, #view)
     emit(out, "return ___concat(___)")

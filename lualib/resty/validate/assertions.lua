@@ -52,10 +52,10 @@ end
 any["enum"] = function(_, _, list, place)
     local scalars, others = {}, {}
     for _, each in ipairs(list) do
-        if is_scalar(each) then
-            scalars[each] = true
-        else
+        if not is_scalar(each) then
             others[canonical(each)] = true
+        elseif each == each then -- NaN, which cjson reads where JSON has none, equals nothing
+            scalars[each] = true
         end
     end
     return function(run, value, kind)
@@ -172,8 +172,9 @@ arrays["uniqueItems"] = function(_, _, wanted, place)
             end
             if known[key] then
                 return fail(run, place, "uniqueItems", "has equal items")
+            elseif key == key then -- no NaN
+                known[key] = true
             end
-            known[key] = true
         end
         return true
     end

@@ -46,8 +46,8 @@ local round = 0
 local function ask_cluster(path)
     address, round = path, round + 1
     local red = assert(cluster:new {
-        name = "fuzz" .. round % 7, serv_list = { { ip = "127.0.0.1", port = 7000 } }, max_redirection = 2, connect_timeout = fuzz.timeout,
-        read_timeout = fuzz.timeout, send_timeout = fuzz.timeout, keepalive_timeout = 10, max_connection_attempts = 1,
+        name = "fuzz" .. round % 7, serv_list = { { ip = "127.0.0.1", port = 7000 } }, max_redirection = 2, connect_timeout = fuzz.impatience,
+        read_timeout = fuzz.impatience, send_timeout = fuzz.impatience, keepalive_timeout = 10, max_connection_attempts = 1,
     })
     local value, err = red:get("key")
     assert(value ~= nil or type(err) == "string", "no reason")
@@ -57,7 +57,7 @@ local function ask_sentinel(path)
     address = path
     local red, err = sentinel.new {
         sentinels = { { host = "127.0.0.1", port = 26379 } }, master_name = "m" .. fuzz.random(3), role = fuzz.pick { "master", "slave", "any" },
-        connect_timeout = fuzz.timeout, read_timeout = fuzz.timeout, send_timeout = fuzz.timeout,
+        connect_timeout = fuzz.impatience, read_timeout = fuzz.impatience, send_timeout = fuzz.impatience,
     }
     assert(red, err)
     local connected, why = red:connect()

@@ -30,6 +30,7 @@ local _M = {}
 local SLOW = 2 -- seconds for one round
 local MEMORY = 96 * 1024 -- KB for one round, and that stay
 local ROUNDS_BETWEEN_SWEEPS = 500
+local PATIENCE = 5000 -- milliseconds
 
 -- Random numbers ----------------------------------------------------------------------------------
 -- Our own, for the libraries use math.random, too.
@@ -263,6 +264,7 @@ end
 local function run_exchange(bytes, cuts, stays_open, client)
     listen()
     local exchange = { over = false }
+    _M.timeout = stays_open and _M.impatience or PATIENCE
     local server = ngx.thread.spawn(serve, exchange, type(bytes) == "table" and bytes or { bytes }, cuts, stays_open)
     local results = { xpcall(client, debug.traceback, "unix:" .. path) }
     exchange.over = true
@@ -292,8 +294,9 @@ function _M.agreement(bytes, client)
     _M.same(whole, pieces, "as a whole and in pieces")
 end
 
---- The time, in milliseconds, that a client may wait for a server that stays silent.
-_M.timeout = 20
+--- The times, in milliseconds, that a client may wait: long, unless the server will stay silent for ever; and
+--- always short, for clients of several servers, which ask some that say nothing.
+_M.timeout, _M.impatience = PATIENCE, 20
 
 --- A connected socket, for what reads from one.
 function _M.connect(address)
