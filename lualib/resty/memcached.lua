@@ -331,13 +331,13 @@ end
 
 -- The digits from `pos` up to the byte `stop`, as a number, and where they end.
 local function digits(buf, pos, stop)
-    local n, c = 0, byte(buf, pos)
+    local n, c, first = 0, byte(buf, pos), pos
     while c and c >= 48 and c <= 57 and n < MAX_VALUE do
         n = n * 10 + c - 48
         pos = pos + 1
         c = byte(buf, pos)
     end
-    if c == stop then
+    if c == stop and pos > first then
         return n, pos
     end
 end

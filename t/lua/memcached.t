@@ -15,6 +15,7 @@ my %reply = (
     short      => "VALUE %2Bshort 0 1\r\nabc\r\nEND\r\n",
     huge       => "VALUE %2Bhuge 0 99999999999\r\nabc",
     negative   => "VALUE %2Bnegative 0 -1\r\nabc",
+    lengthless => "VALUE %2Blengthless 0 \r\n\r\nEND\r\n",
     cut        => "VALUE %2Bcut 0 10\r\nabc",
     closed     => "VALUE closed 0 10\r\nabc",
     no_end     => "VALUE no_end 0 3\r\nabc\r\n",
@@ -368,7 +369,7 @@ nil nil closed
 location /t {
     content_by_lua_block {
         local tools = require "tools"
-        for key in ("garbage other twice short huge negative cut line rest pieces fault"):gmatch("%S+") do
+        for key in ("garbage other twice short huge negative lengthless cut line rest pieces fault"):gmatch("%S+") do
             local memc = tools.connect(nil, $TEST_NGINX_LIAR)
             memc:set_timeout(key == "cut" and 50 or 5000)
             tools.show(key .. ":", memc:get("+" .. key))
@@ -399,6 +400,8 @@ nil closed
 huge: nil nil unexpected reply
 nil closed
 negative: nil nil unexpected reply
+nil closed
+lengthless: nil nil unexpected reply
 nil closed
 cut: nil nil timeout
 nil closed

@@ -445,7 +445,7 @@ LUA
 valid
  uniqueItems: has equal items
 valid
- enum: is none of the values that are allowed
+ type: is no value of JSON
 OUT
 
 prints <<'LUA', <<'OUT', 'tables: arrays and objects';
