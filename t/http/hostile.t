@@ -94,7 +94,11 @@ my $backend = Bulan::Test::Backend->tcp(sub {
             : "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n");
     }
 }, where => $ENV{TEST_NGINX_RAND_PORT_1}, parallel => 1);
-is $server->get('/101')->{status}, 502, 'another protocol';
+my $client = $server->connect;
+$client->send("GET /101 HTTP/1.1\r\nHost: x\r\n\r\nGET /head HTTP/1.1\r\nHost: x\r\n\r\n");
+my $all = $client->read_all;
+is $all =~ s/^HTTP\/1\.1 101 //, 1, 'another protocol';
+unlike $all, qr/^HTTP/m, 'and nothing behind it';
 my $r = $server->get('/head');
 is "$r->{status} $r->{headers}{'content-length'}[0]", '200 0', 'no body where HEAD was sent for GET';
 is $server->send_request('HEAD', '/head')->{headers}{'content-length'}[0], 10, 'the length for HEAD';

@@ -432,9 +432,10 @@ BL_HOT int bl_upstream_respond(bl_upstream *u)
             return bl_upstream_finish(u, 404);
         }
     }
-    if (BL_UNLIKELY(status == 101 && !asked_for_upgrade(r))) {
+    u->head.upgraded = status == 101 && asked_for_upgrade(r);
+    if (BL_UNLIKELY(status == 101 && !u->head.upgraded)) {
         bl_log_write(BL_LOG_ERR, r->log, 0, "upstream switches protocols, which nobody asked for");
-        return bl_upstream_next(u, BL_UP_INVALID_HEADER);
+        u->head.keepalive = false; /* who knows what comes behind it */
     }
     u->no_body = is_bodiless(u);
     u->body_left = u->head.content_length;
@@ -444,7 +445,6 @@ BL_HOT int bl_upstream_respond(bl_upstream *u)
         if (h && !(u->conf->ignore_headers & BL_IGNORE_REDIRECT))
             return redirect(u, h);
     }
-    u->head.upgraded = status == 101;
     make_head(u);
     if (u->head.upgraded)
         return BL_UP_STEP_TUNNEL;
